@@ -1,1 +1,3 @@
+//! Configuration, wiring, signals.
+
 fn main() {}

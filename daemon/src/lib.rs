@@ -1,0 +1,1 @@
+//! The daemon that makes declared connectors run, and the commands people type.
