@@ -1,1 +1,41 @@
-//! Written in the next commits.
+//! The planner: `plan(&World) -> Plan`. No I/O, no clock, no randomness, and it cannot fail.
+//!
+//! A [`World`] is what is wanted, what is seen and what was done so far; a [`Plan`] is the next
+//! actions of each connector, the status to tell, and when to look again at the latest. The
+//! executor obeys: it has no `if` about policy. Every pass plans from the whole view, so the path
+//! after a crash is the path of every day.
+
+mod back_off;
+mod change;
+mod connector;
+mod plan;
+mod steady;
+mod teardown;
+mod workers;
+mod world;
+
+pub use back_off::BackOff;
+pub use plan::{Action, ConnectorPlan, Ending, Plan, Which};
+pub use world::{
+    Connect, ConnectState, Exit, Goal, Kafka, Life, OpenOperation, Preflight, Progress, RollBack,
+    Seen, Target, Task, Timing, View, Worker, WorkerState, World,
+};
+
+/// Decides the next step of every connector.
+///
+/// The same world gives the same plan. One connector's plan does not depend on another's yet;
+/// admission by host capacity will read the whole world.
+pub fn plan(world: &World) -> Plan {
+    Plan {
+        connectors: world
+            .connectors
+            .iter()
+            .map(|(name, view)| {
+                (
+                    name.clone(),
+                    connector::next(view, world.now_ms, &world.timing),
+                )
+            })
+            .collect(),
+    }
+}

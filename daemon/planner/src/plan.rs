@@ -1,0 +1,140 @@
+//! The output of the planner: actions with their order, the status to tell, when to look again.
+
+use crate::world::Progress;
+use runnel_api::connector::{ConnectorState, Health};
+use runnel_api::{Generation, Name, OperationId, Outcome, Problem};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What to do next, for each connector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// By name.
+    pub connectors: BTreeMap<Name, ConnectorPlan>,
+}
+
+/// What to do next for one connector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectorPlan {
+    /// In this order; the executor stops at the first that fails, and the next pass looks anew.
+    pub actions: Vec<Action>,
+    /// What was done so far, to be stored before the actions run.
+    pub progress: Progress,
+    /// The state to tell.
+    pub state: ConnectorState,
+    /// The health to tell.
+    pub health: Health,
+    /// Why, in one line.
+    pub reason: Option<String>,
+    /// What the open operation waits for.
+    pub waiting_on: Option<String>,
+    /// When to look again at the latest, milliseconds since the Unix epoch.
+    pub look_again_ms: u64,
+}
+
+/// Which generation an action is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The wanted one.
+    Wanted,
+    /// The one that settled last.
+    Settled,
+}
+
+/// How an operation ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// Which operation.
+    pub operation: OperationId,
+    /// How.
+    pub outcome: Outcome,
+    /// Why, when it did not succeed.
+    pub problem: Option<Problem>,
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.outcome)?;
+        let Some(problem) = &self.problem else {
+            return Ok(());
+        };
+        write!(f, ": {}", problem.message)
+    }
+}
+
+/// One thing to do. Each is safe to do twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Make the internal topics.
+    MakeTopics,
+    /// Start one worker.
+    StartWorker(Which),
+    /// Tell a worker to stop; its shim kills it after the deadline.
+    StopWorker(String),
+    /// Kill a worker and its shim.
+    KillWorker(String),
+    /// Send `LeaveGroup` for a dead worker, keep its log, forget it.
+    BuryWorker(String),
+    /// Ask a ready worker to validate the configuration, which reaches out to the source.
+    Preflight(Which),
+    /// Create the connector in Connect, stopped.
+    CreateStopped(Which),
+    /// Stop the connector: no tasks, position kept.
+    StopConnector,
+    /// Read the offsets of the stopped connector into the progress.
+    RecordOffsets,
+    /// Put the recorded offsets back.
+    RestoreOffsets,
+    /// Put the configuration of the stopped connector.
+    PutConfig(Which),
+    /// Let it run.
+    Resume,
+    /// Let it pause.
+    Pause,
+    /// Restart the connector and its failed tasks.
+    RestartFailed,
+    /// Delete the internal topics and groups.
+    DeleteTopics,
+    /// Note that the internal topics are still to be deleted, and go on without.
+    LeaveTopicsForLater,
+    /// Make the settled specification the wanted one again.
+    RollBackSpec(Generation),
+    /// End an operation.
+    Conclude(Ending),
+    /// Remove files and the connector itself from the store, and end its operation with it: a
+    /// client that sees the end must not find the connector any more.
+    Vanish(Option<Ending>),
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let which = |which: &Which| match which {
+            Which::Wanted => "wanted",
+            Which::Settled => "settled",
+        };
+        match self {
+            Self::MakeTopics => f.write_str("make topics"),
+            Self::StartWorker(w) => write!(f, "start worker ({})", which(w)),
+            Self::StopWorker(id) => write!(f, "stop worker {id}"),
+            Self::KillWorker(id) => write!(f, "kill worker {id}"),
+            Self::BuryWorker(id) => write!(f, "bury worker {id}"),
+            Self::Preflight(w) => write!(f, "preflight ({})", which(w)),
+            Self::CreateStopped(w) => write!(f, "create stopped ({})", which(w)),
+            Self::StopConnector => f.write_str("stop connector"),
+            Self::RecordOffsets => f.write_str("record offsets"),
+            Self::RestoreOffsets => f.write_str("restore offsets"),
+            Self::PutConfig(w) => write!(f, "put config ({})", which(w)),
+            Self::Resume => f.write_str("resume"),
+            Self::Pause => f.write_str("pause"),
+            Self::RestartFailed => f.write_str("restart what failed"),
+            Self::DeleteTopics => f.write_str("delete topics"),
+            Self::LeaveTopicsForLater => f.write_str("leave topics for later"),
+            Self::RollBackSpec(generation) => {
+                write!(f, "roll the specification back to generation {generation}")
+            }
+            Self::Conclude(ending) => write!(f, "conclude {ending}"),
+            Self::Vanish(None) => f.write_str("vanish"),
+            Self::Vanish(Some(ending)) => write!(f, "vanish, {ending}"),
+        }
+    }
+}

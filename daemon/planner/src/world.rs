@@ -1,0 +1,294 @@
+//! Everything a decision may read: what is wanted, what is seen, what was done so far.
+
+use crate::back_off::BackOff;
+use runnel_api::connector::DesiredState;
+use runnel_api::{Generation, Name, OperationId, OperationKind, Problem};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The input of [`crate::plan`].
+#[derive(Clone, Debug)]
+pub struct World {
+    /// Milliseconds since the Unix epoch, read once per pass.
+    pub now_ms: u64,
+    /// Durations, from the daemon's configuration.
+    pub timing: Timing,
+    /// Every connector that is wanted or being deleted.
+    pub connectors: BTreeMap<Name, View>,
+}
+
+/// Durations in milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// How long a new generation must run without a failed task before it counts as settled.
+    pub settle_ms: u64,
+    /// How long a worker may take from its start to being ready. Measured: 2–4 s with an archive
+    /// of class data, up to 18 s without service files.
+    pub worker_start_ms: u64,
+    /// How long an operation may take in total.
+    pub operation_ms: u64,
+    /// How long Kafka may be away before a create or delete no longer waits for it.
+    pub kafka_patience_ms: u64,
+    /// How long a worker may take to stop; its shim kills it then.
+    pub stop_deadline_ms: u64,
+    /// How long a resumed connector may show no task at all. Tasks appear within 1 s (measured).
+    pub no_task_ms: u64,
+    /// Time between looks while something moves.
+    pub busy_look_ms: u64,
+    /// Time between looks when all is as wanted.
+    pub calm_look_ms: u64,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            settle_ms: 5_000,
+            worker_start_ms: 60_000,
+            operation_ms: 180_000,
+            kafka_patience_ms: 15_000,
+            stop_deadline_ms: 15_000,
+            no_task_ms: 8_000,
+            busy_look_ms: 150,
+            calm_look_ms: 3_000,
+        }
+    }
+}
+
+/// One connector.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// What people asked.
+    pub goal: Goal,
+    /// What we know.
+    pub seen: Seen,
+    /// What we did.
+    pub progress: Progress,
+}
+
+/// What people asked of one connector.
+#[derive(Clone, Debug)]
+pub struct Goal {
+    /// Whether it is to be there.
+    pub life: Life,
+    /// The wanted generation.
+    pub generation: Generation,
+    /// What the wanted generation means, or why it means nothing that could run.
+    pub wanted: Result<Target, Problem>,
+    /// The generation that settled last, when it is not the wanted one: what a roll-back restores.
+    pub settled: Option<Target>,
+    /// The operation that is open.
+    pub operation: Option<OpenOperation>,
+}
+
+/// Whether a connector is to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It is wanted. A `DELETE` moves it to one of the others, nothing moves it back.
+    Wanted,
+    /// It goes, and its internal topics with it.
+    DeleteAll,
+    /// It goes, its internal topics stay.
+    DeleteKeepingTopics,
+}
+
+/// An operation that is not final yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenOperation {
+    /// Its id.
+    pub id: OperationId,
+    /// What was asked.
+    pub kind: OperationKind,
+    /// When it was accepted.
+    pub accepted_ms: u64,
+}
+
+/// What a generation means for workers, in digests: equal digests need no change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Which generation.
+    pub generation: Generation,
+    /// Digest of the configuration as Connect stores it, secrets as references.
+    pub config_digest: String,
+    /// Digest of what a worker process is started with.
+    pub launch_digest: String,
+    /// How many workers.
+    pub workers: u32,
+    /// Whether it runs.
+    pub desired_state: DesiredState,
+}
+
+/// What we know of one connector.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Its cluster.
+    pub kafka: Kafka,
+    /// Its worker processes, dead ones included until they are buried.
+    pub workers: Vec<Worker>,
+    /// What its workers say.
+    pub connect: Connect,
+    /// The last preflight.
+    pub preflight: Option<Preflight>,
+    /// The last error of the connector in a worker's log since it was resumed.
+    pub log_error: Option<String>,
+}
+
+/// What we know of the connector's Kafka cluster and of its internal topics there. Set by the
+/// executor after each attempt to make or delete them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Kafka {
+    /// Nobody tried since the daemon started.
+    #[default]
+    Unknown,
+    /// Internal topics are there.
+    TopicsMade,
+    /// Internal topics are gone.
+    TopicsGone,
+    /// The last attempts failed.
+    Trouble {
+        /// Why.
+        problem: Problem,
+        /// When the first of them failed.
+        since_ms: u64,
+    },
+}
+
+/// One worker process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Worker {
+    /// Its id, unique for each process.
+    pub id: String,
+    /// What it was started with.
+    pub launch_digest: String,
+    /// When it was started.
+    pub started_ms: u64,
+    /// When it was told to stop, if it was.
+    pub stopping_since_ms: Option<u64>,
+    /// How it is.
+    pub state: WorkerState,
+}
+
+/// How a worker process is; read from disk and `/proc` at each look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorkerState {
+    /// It lives and does not answer `GET /health` with success yet.
+    Starting,
+    /// It lives and answers.
+    Ready,
+    /// It is proven dead.
+    Dead(Exit),
+}
+
+/// How a worker ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exit {
+    /// `exit status 1`, `signal 9` or `unknown`.
+    pub how: String,
+    /// Its last error line.
+    pub last_error: Option<String>,
+}
+
+/// What the workers say of the connector.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Connect {
+    /// No worker answered.
+    #[default]
+    Unknown,
+    /// A worker answered: no such connector.
+    Absent,
+    /// A worker answered.
+    Present {
+        /// The connector's state.
+        state: ConnectState,
+        /// Digest of its configuration.
+        config_digest: String,
+        /// Its tasks.
+        tasks: Vec<Task>,
+        /// Root line of the connector's own trace when it failed.
+        reason: Option<String>,
+    },
+}
+
+/// A connector's state as Connect names it (KIP-875 for `STOPPED`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectState {
+    /// `RUNNING`.
+    Running,
+    /// `PAUSED`.
+    Paused,
+    /// `STOPPED`.
+    Stopped,
+    /// `FAILED`.
+    Failed,
+    /// `UNASSIGNED`, `RESTARTING`, or a live status of a dead worker.
+    Unsettled,
+}
+
+/// One task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// Its number.
+    pub id: u32,
+    /// Its state.
+    pub state: ConnectState,
+    /// Whether the worker it names is a live process of ours; only then is its state believed.
+    pub on_live_worker: bool,
+    /// Root line of its trace when it failed.
+    pub reason: Option<String>,
+}
+
+/// The answer of Connect's validation, which connects to the source (measured), for one
+/// configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preflight {
+    /// Digest of the configuration that was checked.
+    pub config_digest: String,
+    /// What is wrong with it; none means it may run.
+    pub problem: Option<Problem>,
+}
+
+/// What was done so far; stored with each change, so that a new daemon goes on where the last
+/// one stopped. The planner alone writes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Progress {
+    /// The generation that was last seen to run for the settle time.
+    pub settled: Option<Generation>,
+    /// The generation that is being brought in, or was last.
+    pub attempt: Generation,
+    /// True once the attempt stopped, changed or replaced something that ran.
+    pub touched: bool,
+    /// When the connector was last told to run under the current attempt.
+    pub resumed_ms: Option<u64>,
+    /// Since when everything runs as wanted, without a break.
+    pub good_since_ms: Option<u64>,
+    /// Offsets as they were before the attempt changed anything, as Connect's JSON text.
+    pub offsets_before: Option<String>,
+    /// True when `offsets_before` was read for this attempt.
+    pub offsets_recorded: bool,
+    /// True when a roll-back has put `offsets_before` back.
+    pub offsets_restored: bool,
+    /// The roll-back that is under way.
+    pub roll_back: Option<RollBack>,
+    /// A create that failed is undone for this reason.
+    pub undo: Option<Problem>,
+    /// Workers started before this moment are replaced (`runnel restart`).
+    pub replace_started_before_ms: Option<u64>,
+    /// Workers that were told to stop, and when.
+    pub stopping: BTreeMap<String, u64>,
+    /// Starts of workers that failed.
+    pub worker_back_off: BackOff,
+    /// Restarts of failed tasks.
+    pub task_back_off: BackOff,
+    /// When the teardown found the last worker dead.
+    pub bare_since_ms: Option<u64>,
+}
+
+/// A roll-back under way. Begun when a change fails after it touched something, ended when the
+/// settled generation runs again or its time is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollBack {
+    /// Why.
+    pub problem: Problem,
+    /// When it began.
+    pub since_ms: u64,
+}

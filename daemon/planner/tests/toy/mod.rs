@@ -1,0 +1,343 @@
+//! A toy fleet: does what the planner says, at once, and lets a test break things.
+
+use runnel_api::connector::DesiredState;
+use runnel_api::{ErrorCode, Generation, Name, OperationId, OperationKind, Outcome, Problem};
+use runnel_planner::{
+    Action, Connect, ConnectState, ConnectorPlan, Exit, Goal, Kafka, Life, OpenOperation,
+    Preflight, Progress, Seen, Target, Task, Timing, View, Which, Worker, WorkerState, World, plan,
+};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// A specification in the toy: what it is called and what it does when it runs.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    pub config: &'static str,
+    pub launch: &'static str,
+    pub workers: u32,
+    pub desired_state: DesiredState,
+    pub preflight: Option<&'static str>,
+    pub task_fails: Option<&'static str>,
+    pub no_task: bool,
+}
+
+impl Spec {
+    pub fn new(config: &'static str) -> Self {
+        Self {
+            config,
+            launch: "launch-a",
+            workers: 1,
+            desired_state: DesiredState::Running,
+            preflight: None,
+            task_fails: None,
+            no_task: false,
+        }
+    }
+}
+
+pub struct Toy {
+    pub now_ms: u64,
+    pub kafka_up: bool,
+    pub workers_start: bool,
+    pub life: Life,
+    pub specs: BTreeMap<u64, Spec>,
+    pub generation: u64,
+    pub operation: Option<OpenOperation>,
+    pub progress: Progress,
+    pub seen: Seen,
+    pub gone: bool,
+    pub ended: Vec<(OperationKind, Outcome)>,
+    pub text: String,
+    started: u32,
+    behaviours: BTreeMap<&'static str, Spec>,
+    running_config: Option<&'static str>,
+}
+
+impl Toy {
+    pub fn new() -> Self {
+        Self {
+            now_ms: 1_000_000,
+            kafka_up: true,
+            workers_start: true,
+            life: Life::Wanted,
+            specs: BTreeMap::new(),
+            generation: 0,
+            operation: None,
+            progress: Progress::default(),
+            seen: Seen::default(),
+            gone: false,
+            ended: Vec::new(),
+            text: String::new(),
+            started: 0,
+            behaviours: BTreeMap::new(),
+            running_config: None,
+        }
+    }
+
+    pub fn put(&mut self, spec: Spec) {
+        self.generation += 1;
+        let kind = if self.generation == 1 {
+            OperationKind::Create
+        } else {
+            OperationKind::Update
+        };
+        self.behaviours.insert(spec.config, spec.clone());
+        self.specs.insert(self.generation, spec);
+        self.open(kind);
+    }
+
+    pub fn open(&mut self, kind: OperationKind) {
+        let _ = writeln!(self.text, "> {kind:?} generation {}", self.generation);
+        self.operation = Some(OpenOperation {
+            id: OperationId(uuid_of(self.text.len())),
+            kind,
+            accepted_ms: self.now_ms,
+        });
+    }
+
+    pub fn say(&mut self, line: &str) {
+        let _ = writeln!(self.text, "> {line}");
+    }
+
+    fn target(&self, generation: u64) -> Target {
+        let spec = &self.specs[&generation];
+        Target {
+            generation: Generation(generation),
+            config_digest: spec.config.into(),
+            launch_digest: spec.launch.into(),
+            workers: spec.workers,
+            desired_state: spec.desired_state,
+        }
+    }
+
+    fn world(&self) -> World {
+        let settled = self
+            .progress
+            .settled
+            .map(|g| g.0)
+            .filter(|g| *g != self.generation);
+        let view = View {
+            goal: Goal {
+                life: self.life,
+                generation: Generation(self.generation),
+                wanted: Ok(self.target(self.generation)),
+                settled: settled.map(|g| self.target(g)),
+                operation: self.operation,
+            },
+            seen: self.seen.clone(),
+            progress: self.progress.clone(),
+        };
+        World {
+            now_ms: self.now_ms,
+            timing: Timing::default(),
+            connectors: BTreeMap::from([(Name::parse("orders").unwrap(), view)]),
+        }
+    }
+
+    /// Passes until nothing happens any more, or for a bounded number of passes.
+    pub fn run(&mut self, passes: usize) {
+        let mut last = String::new();
+        for _ in 0..passes {
+            if self.gone {
+                break;
+            }
+            let decided = plan(&self.world()).connectors.into_values().next().unwrap();
+            let line = line(&decided);
+            if line != last {
+                let _ = writeln!(self.text, "{:>7} {line}", self.now_ms - 1_000_000);
+                last = line;
+            }
+            self.progress = decided.progress;
+            for action in &decided.actions {
+                self.apply(action);
+            }
+            let idle = decided.actions.is_empty();
+            self.now_ms = decided.look_again_ms.max(self.now_ms + 1);
+            self.live();
+            if idle && self.operation.is_none() && decided.waiting_on.is_none() {
+                break;
+            }
+        }
+    }
+
+    /// What happens by itself between two looks.
+    fn live(&mut self) {
+        for worker in &mut self.seen.workers {
+            if worker.state == WorkerState::Starting {
+                worker.state = if self.workers_start {
+                    WorkerState::Ready
+                } else {
+                    let last_error = Some("java.lang.NoClassDefFoundError: Foo".to_owned());
+                    WorkerState::Dead(Exit {
+                        how: "exit status 1".into(),
+                        last_error,
+                    })
+                };
+            }
+        }
+        let ready = self
+            .seen
+            .workers
+            .iter()
+            .any(|w| w.state == WorkerState::Ready);
+        if !ready {
+            self.seen.connect = Connect::Unknown;
+        } else if self.seen.connect == Connect::Unknown {
+            self.seen.connect = self.running_config.map_or(Connect::Absent, |config| {
+                self.present(config, ConnectState::Running)
+            });
+        }
+    }
+
+    fn present(&self, config: &'static str, state: ConnectState) -> Connect {
+        let spec = &self.behaviours[config];
+        let task = Task {
+            id: 0,
+            state: if spec.task_fails.is_some() {
+                ConnectState::Failed
+            } else {
+                state
+            },
+            on_live_worker: true,
+            reason: spec.task_fails.map(Into::into),
+        };
+        let tasks = state != ConnectState::Stopped && !spec.no_task;
+        Connect::Present {
+            state,
+            config_digest: config.into(),
+            tasks: tasks.then_some(task).into_iter().collect(),
+            reason: None,
+        }
+    }
+
+    fn spec_of(&self, which: Which) -> &Spec {
+        let generation = match which {
+            Which::Wanted => self.generation,
+            Which::Settled => self.progress.settled.unwrap().0,
+        };
+        &self.specs[&generation]
+    }
+
+    pub fn kill_workers(&mut self) {
+        self.say("kill -9 of all workers");
+        for worker in &mut self.seen.workers {
+            worker.state = WorkerState::Dead(Exit {
+                how: "signal 9".into(),
+                last_error: None,
+            });
+        }
+        self.seen.connect = Connect::Unknown;
+    }
+
+    fn trouble(&mut self) {
+        let since_ms = match &self.seen.kafka {
+            Kafka::Trouble { since_ms, .. } => *since_ms,
+            _ => self.now_ms,
+        };
+        let problem = Problem::new(
+            ErrorCode::KafkaUnreachable,
+            "no broker answers at 127.0.0.1:9092",
+        );
+        self.seen.kafka = Kafka::Trouble { problem, since_ms };
+    }
+
+    fn apply(&mut self, action: &Action) {
+        match action {
+            Action::MakeTopics if self.kafka_up => self.seen.kafka = Kafka::TopicsMade,
+            Action::DeleteTopics if self.kafka_up => self.seen.kafka = Kafka::TopicsGone,
+            Action::MakeTopics | Action::DeleteTopics => self.trouble(),
+            Action::StartWorker(which) => {
+                self.started += 1;
+                let worker = Worker {
+                    id: format!("w{}", self.started),
+                    launch_digest: self.spec_of(*which).launch.into(),
+                    started_ms: self.now_ms,
+                    stopping_since_ms: None,
+                    state: WorkerState::Starting,
+                };
+                self.seen.workers.push(worker);
+            }
+            Action::StopWorker(id) | Action::KillWorker(id) => {
+                for worker in self.seen.workers.iter_mut().filter(|w| w.id == *id) {
+                    worker.state = WorkerState::Dead(Exit {
+                        how: "exit status 143".into(),
+                        last_error: None,
+                    });
+                }
+            }
+            Action::BuryWorker(id) => self.seen.workers.retain(|w| w.id != *id),
+            Action::Preflight(which) => {
+                let spec = self.spec_of(*which).clone();
+                let problem = spec
+                    .preflight
+                    .map(|text| Problem::new(ErrorCode::SourceUnreachable, text));
+                self.seen.preflight = Some(Preflight {
+                    config_digest: spec.config.into(),
+                    problem,
+                });
+            }
+            Action::CreateStopped(which) | Action::PutConfig(which) => {
+                let config = self.spec_of(*which).config;
+                self.running_config = Some(config);
+                self.seen.connect = self.present(config, ConnectState::Stopped);
+            }
+            Action::StopConnector => {
+                self.seen.connect =
+                    self.present(self.running_config.unwrap(), ConnectState::Stopped);
+            }
+            Action::Pause => {
+                self.seen.connect =
+                    self.present(self.running_config.unwrap(), ConnectState::Paused);
+            }
+            Action::Resume | Action::RestartFailed => {
+                self.seen.connect =
+                    self.present(self.running_config.unwrap(), ConnectState::Running);
+            }
+            Action::RecordOffsets => {
+                self.progress.offsets_before = Some("{\"pos\":4}".into());
+                self.progress.offsets_recorded = true;
+            }
+            Action::RestoreOffsets | Action::LeaveTopicsForLater => {}
+            Action::RollBackSpec(to) => {
+                let spec = self.specs[&to.0].clone();
+                self.specs.insert(self.generation, spec);
+            }
+            Action::Conclude(ending) => self.end(ending.outcome),
+            Action::Vanish(ending) => {
+                self.gone = true;
+                if let Some(ending) = ending {
+                    self.end(ending.outcome);
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        if let Some(open) = self.operation.take() {
+            self.ended.push((open.kind, outcome));
+        }
+    }
+}
+
+fn uuid_of(number: usize) -> uuid::Uuid {
+    uuid::Uuid::from_u128(number as u128)
+}
+
+fn line(decided: &ConnectorPlan) -> String {
+    let actions: Vec<String> = decided.actions.iter().map(ToString::to_string).collect();
+    let mut line = format!("{:?}/{:?}", decided.state, decided.health);
+    if !actions.is_empty() {
+        let _ = write!(line, " | {}", actions.join("; "));
+    }
+    if let Some(what) = &decided.waiting_on {
+        let _ = write!(line, " | waits for {what}");
+    }
+    if let Some(reason) = decided
+        .reason
+        .as_ref()
+        .filter(|r| Some(*r) != decided.waiting_on.as_ref())
+    {
+        let _ = write!(line, " | {reason}");
+    }
+    line
+}

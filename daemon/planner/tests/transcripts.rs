@@ -1,0 +1,290 @@
+//! Given a world, the planner's plans as text, held against a checked-in transcript.
+//!
+//! `UPDATE_TRANSCRIPTS=1 cargo test -p runnel-planner` writes them anew; read the difference.
+
+#![allow(
+    missing_docs,
+    reason = "a test binary has no readers of its documentation"
+)]
+
+mod toy;
+
+use proptest::prelude::*;
+use runnel_api::connector::DesiredState;
+use runnel_api::{OperationKind, Outcome};
+use runnel_planner::{Connect, Life};
+use toy::{Spec, Toy};
+
+const PASSES: usize = 400;
+
+fn check(name: &str, toy: &Toy) {
+    let path = format!(
+        "{}/tests/transcripts/{name}.txt",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    if std::env::var_os("UPDATE_TRANSCRIPTS").is_some() {
+        std::fs::write(&path, &toy.text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(
+        toy.text, expected,
+        "{path} differs; UPDATE_TRANSCRIPTS=1 writes it anew"
+    );
+}
+
+fn settled() -> Toy {
+    let mut toy = Toy::new();
+    toy.put(Spec::new("config-1"));
+    toy.run(PASSES);
+    assert_eq!(toy.ended, [(OperationKind::Create, Outcome::Succeeded)]);
+    toy
+}
+
+#[test]
+fn a_create_goes_through_stopped_and_settles() {
+    check("create", &settled());
+}
+
+#[test]
+fn a_create_that_fails_its_preflight_is_undone() {
+    let mut toy = Toy::new();
+    toy.put(Spec {
+        preflight: Some("access denied for user 'u'"),
+        ..Spec::new("config-1")
+    });
+    toy.run(PASSES);
+    assert_eq!(toy.ended, [(OperationKind::Create, Outcome::Failed)]);
+    assert!(toy.gone);
+    check("create-preflight-fails", &toy);
+}
+
+#[test]
+fn a_create_whose_workers_die_is_undone() {
+    let mut toy = Toy::new();
+    toy.workers_start = false;
+    toy.put(Spec::new("config-1"));
+    toy.run(PASSES);
+    assert_eq!(toy.ended, [(OperationKind::Create, Outcome::Failed)]);
+    check("create-worker-dies", &toy);
+}
+
+#[test]
+fn a_create_without_kafka_fails_after_its_patience() {
+    let mut toy = Toy::new();
+    toy.kafka_up = false;
+    toy.put(Spec::new("config-1"));
+    toy.run(PASSES);
+    assert_eq!(toy.ended, [(OperationKind::Create, Outcome::Failed)]);
+    check("create-without-kafka", &toy);
+}
+
+#[test]
+fn an_update_stops_records_puts_and_resumes() {
+    let mut toy = settled();
+    toy.put(Spec::new("config-2"));
+    toy.run(PASSES);
+    assert_eq!(toy.ended[1].1, Outcome::Succeeded);
+    check("update", &toy);
+}
+
+#[test]
+fn an_update_that_fails_its_preflight_touches_nothing() {
+    let mut toy = settled();
+    toy.put(Spec {
+        preflight: Some("no such host"),
+        ..Spec::new("config-2")
+    });
+    toy.run(PASSES);
+    assert_eq!(toy.ended[1].1, Outcome::RolledBack);
+    assert!(!toy.text.contains("stop connector"));
+    check("update-preflight-fails", &toy);
+}
+
+#[test]
+fn an_update_that_starts_no_task_is_rolled_back_with_its_offsets() {
+    let mut toy = settled();
+    toy.put(Spec {
+        no_task: true,
+        ..Spec::new("config-2")
+    });
+    toy.run(PASSES);
+    assert_eq!(toy.ended[1].1, Outcome::RolledBack);
+    check("update-rolled-back", &toy);
+}
+
+#[test]
+fn an_update_of_the_launch_replaces_the_workers_of_a_stopped_connector() {
+    let mut toy = settled();
+    toy.put(Spec {
+        launch: "launch-b",
+        ..Spec::new("config-2")
+    });
+    toy.run(PASSES);
+    assert_eq!(toy.ended[1].1, Outcome::Succeeded);
+    check("update-launch", &toy);
+}
+
+#[test]
+fn an_update_that_changes_nothing_for_workers_ends_at_once() {
+    let mut toy = settled();
+    toy.put(Spec::new("config-1"));
+    toy.run(PASSES);
+    assert_eq!(toy.ended[1].1, Outcome::Succeeded);
+    check("update-nothing", &toy);
+}
+
+#[test]
+fn pausing_and_stopping_are_updates() {
+    let mut toy = settled();
+    toy.put(Spec {
+        desired_state: DesiredState::Paused,
+        ..Spec::new("config-1")
+    });
+    toy.run(PASSES);
+    toy.put(Spec {
+        desired_state: DesiredState::Stopped,
+        ..Spec::new("config-1")
+    });
+    toy.run(PASSES);
+    toy.put(Spec::new("config-1"));
+    toy.run(PASSES);
+    assert!(
+        toy.ended
+            .iter()
+            .all(|(_, outcome)| *outcome == Outcome::Succeeded)
+    );
+    check("pause-stop-run", &toy);
+}
+
+#[test]
+fn a_killed_worker_is_buried_and_replaced() {
+    let mut toy = settled();
+    toy.kill_workers();
+    toy.run(PASSES);
+    check("worker-killed", &toy);
+}
+
+#[test]
+fn a_restart_replaces_workers_one_by_one() {
+    let mut toy = Toy::new();
+    toy.put(Spec {
+        workers: 2,
+        ..Spec::new("config-1")
+    });
+    toy.run(PASSES);
+    toy.open(OperationKind::Restart);
+    toy.run(PASSES);
+    assert_eq!(toy.ended[1].1, Outcome::Succeeded);
+    check("restart", &toy);
+}
+
+#[test]
+fn a_newer_generation_takes_over_from_a_roll_back() {
+    let mut toy = settled();
+    toy.put(Spec {
+        task_fails: Some("boom"),
+        ..Spec::new("config-2")
+    });
+    toy.run(8);
+    toy.put(Spec::new("config-3"));
+    toy.run(PASSES);
+    assert_eq!(toy.ended.last().unwrap().1, Outcome::Succeeded);
+    check("superseded", &toy);
+}
+
+#[test]
+fn a_delete_ends_with_nothing_left() {
+    let mut toy = settled();
+    toy.life = Life::DeleteAll;
+    toy.open(OperationKind::Delete);
+    toy.run(PASSES);
+    assert!(toy.gone && toy.seen.workers.is_empty());
+    check("delete", &toy);
+}
+
+#[test]
+fn a_delete_without_kafka_leaves_the_topics_for_later() {
+    let mut toy = settled();
+    toy.kafka_up = false;
+    toy.life = Life::DeleteAll;
+    toy.open(OperationKind::Delete);
+    toy.run(PASSES);
+    assert!(toy.gone);
+    assert!(toy.now_ms < 1_060_000 + 60_000);
+    check("delete-without-kafka", &toy);
+}
+
+/// Things that may happen to a connector at any time.
+#[derive(Clone, Debug)]
+enum Event {
+    Put(usize),
+    Kill,
+    Kafka(bool),
+    Restart,
+    Look(usize),
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let event = prop_oneof![
+        (0..6_usize).prop_map(Event::Put),
+        Just(Event::Kill),
+        any::<bool>().prop_map(Event::Kafka),
+        Just(Event::Restart),
+        (1..30_usize).prop_map(Event::Look),
+    ];
+    proptest::collection::vec(event, 1..20)
+}
+
+fn variety(number: usize) -> Spec {
+    match number {
+        0 => Spec::new("config-1"),
+        1 => Spec {
+            preflight: Some("refused"),
+            ..Spec::new("config-p")
+        },
+        2 => Spec {
+            task_fails: Some("boom"),
+            ..Spec::new("config-f")
+        },
+        3 => Spec {
+            no_task: true,
+            ..Spec::new("config-n")
+        },
+        4 => Spec {
+            launch: "launch-b",
+            workers: 2,
+            ..Spec::new("config-2")
+        },
+        _ => Spec {
+            desired_state: DesiredState::Stopped,
+            ..Spec::new("config-1")
+        },
+    }
+}
+
+proptest! {
+    /// Whatever happened before: once a good specification is put and Kafka is up, the connector
+    /// runs it, every operation has ended, and exactly the wanted workers are alive.
+    #[test]
+    fn every_history_converges(history in events()) {
+        let mut toy = settled();
+        for event in history {
+            match event {
+                Event::Put(number) => toy.put(variety(number)),
+                Event::Kill => toy.kill_workers(),
+                Event::Kafka(up) => toy.kafka_up = up,
+                Event::Restart if toy.operation.is_none() => toy.open(OperationKind::Restart),
+                Event::Restart => {}
+                Event::Look(passes) => toy.run(passes),
+            }
+        }
+        toy.kafka_up = true;
+        toy.put(Spec::new("config-last"));
+        toy.run(3000);
+        prop_assert!(toy.operation.is_none(), "{}", toy.text);
+        prop_assert_eq!(toy.ended.last().unwrap().1, Outcome::Succeeded, "{}", toy.text);
+        prop_assert_eq!(toy.seen.workers.len(), 1);
+        let is_last = matches!(&toy.seen.connect, Connect::Present { config_digest, .. } if config_digest == "config-last");
+        prop_assert!(is_last, "{}", toy.text);
+    }
+}
