@@ -253,4 +253,13 @@ mod tests {
             assert!((400..600).contains(&code.http_status()));
         }
     }
+
+    #[test]
+    fn every_code_has_a_page() {
+        for code in ErrorCode::ALL {
+            let page = format!("{}/../../docs/errors/{code}.md", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(&page).unwrap_or_else(|e| panic!("{page}: {e}"));
+            assert!(text.starts_with(&format!("# {code}\n")), "{page}");
+        }
+    }
 }
