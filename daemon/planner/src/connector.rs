@@ -12,7 +12,7 @@ use crate::plan::{Action, ConnectorPlan, Ending, Which};
 use crate::world::{Goal, Life, OpenOperation, Progress, RollBack, Seen, Target, Timing, View};
 use crate::{change, steady, teardown, workers};
 use runnel_api::connector::{ConnectorState, DesiredState, Health};
-use runnel_api::{ErrorCode, OperationKind, Outcome, Problem};
+use runnel_api::{ErrorCode, Generation, OperationKind, Outcome, Problem};
 
 /// Decides the next step.
 pub(crate) fn next(view: &View, now_ms: u64, timing: &Timing) -> ConnectorPlan {
@@ -203,8 +203,7 @@ impl<'a> Step<'a> {
                     ),
                 );
                 self.progress.roll_back = Some(roll_back);
-                self.actions.push(Action::RollBackSpec(settled.generation));
-                self.conclude(operation, Outcome::RolledBack, Some(problem));
+                self.roll_back(settled.generation, operation, Outcome::RolledBack, problem);
             }
             Some(first) => {
                 let text = format!(
@@ -213,8 +212,7 @@ impl<'a> Step<'a> {
                 );
                 let problem = add_hint(first.problem.clone(), &text);
                 self.progress.roll_back = Some(first);
-                self.actions.push(Action::RollBackSpec(settled.generation));
-                self.conclude(operation, Outcome::Failed, Some(problem));
+                self.roll_back(settled.generation, operation, Outcome::Failed, problem);
             }
         }
     }
@@ -228,8 +226,8 @@ impl<'a> Step<'a> {
             );
             let problem = add_hint(roll_back.problem.clone(), &text);
             if let Some(operation) = self.goal.operation {
-                self.actions.push(Action::RollBackSpec(settled.generation));
-                self.conclude(operation, Outcome::RolledBack, Some(problem));
+                let to = settled.generation;
+                self.roll_back(to, operation, Outcome::RolledBack, problem);
             }
             return;
         }
@@ -259,6 +257,21 @@ impl<'a> Step<'a> {
             outcome,
             problem,
         }));
+    }
+
+    fn roll_back(
+        &mut self,
+        to: Generation,
+        operation: OpenOperation,
+        outcome: Outcome,
+        problem: Problem,
+    ) {
+        let ending = Ending {
+            operation: operation.id,
+            outcome,
+            problem: Some(problem),
+        };
+        self.actions.push(Action::RollBack { to, ending });
     }
 
     /// Something that ran is about to be stopped, changed or replaced.

@@ -97,8 +97,13 @@ pub enum Action {
     DeleteTopics,
     /// Note that the internal topics are still to be deleted, and go on without.
     LeaveTopicsForLater,
-    /// Make the settled specification the wanted one again.
-    RollBackSpec(Generation),
+    /// Make the settled specification the wanted one again, and end the operation with it.
+    RollBack {
+        /// The settled generation.
+        to: Generation,
+        /// How the operation ends.
+        ending: Ending,
+    },
     /// End an operation.
     Conclude(Ending),
     /// Remove files and the connector itself from the store, and end its operation with it: a
@@ -129,8 +134,11 @@ impl fmt::Display for Action {
             Self::RestartFailed => f.write_str("restart what failed"),
             Self::DeleteTopics => f.write_str("delete topics"),
             Self::LeaveTopicsForLater => f.write_str("leave topics for later"),
-            Self::RollBackSpec(generation) => {
-                write!(f, "roll the specification back to generation {generation}")
+            Self::RollBack { to, ending } => {
+                write!(
+                    f,
+                    "roll the specification back to generation {to}, {ending}"
+                )
             }
             Self::Conclude(ending) => write!(f, "conclude {ending}"),
             Self::Vanish(None) => f.write_str("vanish"),

@@ -298,9 +298,10 @@ impl Toy {
                 self.progress.offsets_recorded = true;
             }
             Action::RestoreOffsets | Action::LeaveTopicsForLater => {}
-            Action::RollBackSpec(to) => {
+            Action::RollBack { to, ending } => {
                 let spec = self.specs[&to.0].clone();
                 self.specs.insert(self.generation, spec);
+                self.end(ending.outcome);
             }
             Action::Conclude(ending) => self.end(ending.outcome),
             Action::Vanish(ending) => {

@@ -1,0 +1,111 @@
+//! HCL of the connectors that the trials use.
+
+use crate::world::World;
+use anyhow::Result;
+use std::fmt::Write as _;
+
+/// A Debezium MySQL 1.6.1 connector in the manner of the seed, on tables of its own.
+pub struct Seed<'a> {
+    /// Name of connector, cluster, plugin and role; also `database.server.name`.
+    pub name: &'a str,
+    /// Value of `database.include.list`.
+    pub databases: &'a str,
+    /// The password in `config_wo`.
+    pub password: &'a str,
+    /// `config_wo_version`.
+    pub password_version: u32,
+    /// Further lines of `config`, or other values for its keys.
+    pub config: &'a [(&'a str, &'a str)],
+    /// Further lines of the connector.
+    pub lines: &'a str,
+}
+
+impl<'a> Seed<'a> {
+    /// With the right password and nothing else.
+    pub fn new(name: &'a str, databases: &'a str, password: &'a str) -> Self {
+        Self {
+            name,
+            databases,
+            password,
+            password_version: 1,
+            config: &[],
+            lines: "",
+        }
+    }
+
+    /// The configuration.
+    pub fn hcl(&self, world: &World) -> Result<String> {
+        let server_id = 100_000 + self.name.bytes().map(u32::from).sum::<u32>();
+        let history = format!("dbhistory.{}", self.name);
+        let server_id = server_id.to_string();
+        let mut config = vec![
+            (
+                "connector.class",
+                "io.debezium.connector.mysql.MySqlConnector",
+            ),
+            ("tasks.max", "1"),
+            ("database.hostname", world.rig.fact("RIG_MARIADB_HOST")?),
+            ("database.port", world.rig.fact("RIG_MARIADB_PORT")?),
+            ("database.user", world.rig.fact("RIG_MARIADB_USER")?),
+            ("database.server.id", &server_id),
+            ("database.server.name", self.name),
+            ("database.include.list", self.databases),
+            ("database.history.kafka.topic", &history),
+            ("include.schema.changes", "true"),
+        ];
+        config.retain(|(key, _)| !self.config.iter().any(|(other, _)| other == key));
+        config.extend(self.config);
+        let mut hcl = String::new();
+        hcl.push_str(&cluster(self.name, world.rig.bootstrap()?));
+        hcl.push_str(&plugin(self.name, world.place("RIG_PLUGIN_SEED_ZIP")?));
+        let _ = write!(
+            hcl,
+            r#"
+resource "runnel_role" "this" {{
+  name = "{name}"
+}}
+
+resource "runnel_connector" "this" {{
+  name                       = "{name}"
+  kafka_cluster              = runnel_kafka_cluster.this.name
+  plugins                    = [runnel_plugin.this.ref]
+  service_execution_role_arn = runnel_role.this.arn
+  capacity                   = {{ provisioned = {{ mcu_count = 1, worker_count = 1 }} }}
+  config_wo                  = {{ "database.password" = "{password}" }}
+  config_wo_version          = {version}
+{lines}
+{config}}}
+"#,
+            name = self.name,
+            password = self.password,
+            version = self.password_version,
+            lines = self.lines,
+            config = map("config", &config),
+        );
+        Ok(hcl)
+    }
+}
+
+/// A `runnel_kafka_cluster` named `this`.
+pub fn cluster(name: &str, bootstrap: &str) -> String {
+    format!(
+        "\nresource \"runnel_kafka_cluster\" \"this\" {{\n  name              = \"{name}\"\n  bootstrap_servers = \"{bootstrap}\"\n}}\n"
+    )
+}
+
+/// A `runnel_plugin` named `this`.
+pub fn plugin(name: &str, source: &str) -> String {
+    format!(
+        "\nresource \"runnel_plugin\" \"this\" {{\n  name   = \"{name}\"\n  source = \"{source}\"\n}}\n"
+    )
+}
+
+/// An HCL map attribute.
+pub fn map(attribute: &str, pairs: &[(&str, &str)]) -> String {
+    let mut text = format!("  {attribute} = {{\n");
+    for (key, value) in pairs {
+        let _ = writeln!(text, "    {key:?} = {value:?}");
+    }
+    text.push_str("  }\n");
+    text
+}

@@ -1,0 +1,61 @@
+//! The trials, by what they show.
+
+mod change;
+mod kills;
+mod refusals;
+mod secrets;
+mod seed;
+mod side_by_side;
+
+use crate::world::World;
+use anyhow::Result;
+
+/// One trial.
+pub type TrialFn = fn(&mut World) -> Result<()>;
+
+/// Every trial with its name, in the order in which they run.
+pub const ALL: &[(&str, TrialFn)] = &[
+    (
+        "archives_that_are_unsafe_or_empty_are_refused_at_plan",
+        refusals::archives,
+    ),
+    (
+        "each_way_of_not_reaching_the_daemon_has_one_clear_error",
+        refusals::daemon_out_of_reach,
+    ),
+    (
+        "a_connector_made_before_its_database_picks_it_up",
+        seed::before_its_database,
+    ),
+    ("a_password_leaves_no_trace", secrets::no_trace),
+    (
+        "a_wrong_password_fails_the_apply_and_leaves_nothing",
+        secrets::wrong_password,
+    ),
+    (
+        "an_edit_changes_in_place_and_keeps_the_position",
+        change::in_place,
+    ),
+    (
+        "a_change_that_starts_no_task_is_rolled_back",
+        change::rolled_back,
+    ),
+    ("a_restart_brings_the_connector_back", change::restart),
+    (
+        "a_killed_worker_is_replaced_and_no_row_is_lost",
+        kills::worker,
+    ),
+    ("a_killed_daemon_adopts_its_workers", kills::daemon),
+    (
+        "a_killed_terraform_leaves_something_to_import",
+        kills::terraform,
+    ),
+    (
+        "a_destroy_without_kafka_ends_with_a_warning",
+        kills::kafka_away,
+    ),
+    (
+        "a_source_and_a_sink_run_side_by_side",
+        side_by_side::source_and_sink,
+    ),
+];

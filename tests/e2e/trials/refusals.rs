@@ -1,0 +1,111 @@
+//! What is refused at plan, and how it is said.
+
+use crate::hcl;
+use crate::world::World;
+use anyhow::{Result, ensure};
+use std::fs;
+use std::io::Write as _;
+use zip::write::SimpleFileOptions;
+
+/// Bad archives are errors on `source` (a wrong pin on `sha256`) and nothing of them is stored.
+pub fn archives(world: &mut World) -> Result<()> {
+    let terraform = world.terraform("archives", "")?;
+    let folder = terraform.folder().to_owned();
+    let zip = |name: &str, entry: &str, size: usize| -> Result<String> {
+        let path = folder.join(name);
+        let mut writer = zip::ZipWriter::new(fs::File::create(&path)?);
+        let options =
+            SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+        writer.start_file(entry, options)?;
+        let block = vec![0_u8; 1 << 20];
+        for _ in 0..size {
+            writer.write_all(&block)?;
+        }
+        writer.finish()?;
+        Ok(path.display().to_string())
+    };
+    let text = folder.join("text.zip");
+    fs::write(&text, "this is not an archive")?;
+    let cases = [
+        (text.display().to_string(), "", "archive", "source"),
+        (
+            zip("up.zip", "../evil.jar", 1)?,
+            "",
+            "../evil.jar",
+            "source",
+        ),
+        (zip("bomb.zip", "a.jar", 300)?, "", "inflate", "source"),
+        (zip("empty.zip", "readme.txt", 0)?, "", "class", "source"),
+        (
+            world.place("RIG_PLUGIN_SEED_ZIP")?.to_owned(),
+            "  sha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"\n",
+            "sha256",
+            "sha256",
+        ),
+    ];
+    let before = stored(world)?;
+    for (source, pin, says, field) in cases {
+        let main = hcl::plugin("bad", &source).replace("}\n", &format!("{pin}}}\n"));
+        terraform.write(&main)?;
+        let refused = terraform.plan()?.expect(1)?;
+        refused.says(says)?;
+        let line = refused
+            .text
+            .lines()
+            .find(|line| line.contains(&format!("{field} ")) && line.contains('='));
+        ensure!(
+            line.is_some(),
+            "no line of {field} is shown:\n{}",
+            refused.text
+        );
+        terraform.apply()?.expect(1)?;
+    }
+    ensure!(stored(world)? == before, "something was stored");
+    ensure!(
+        world.daemon.get("/api/v1/plugins")?["items"]
+            .as_array()
+            .is_some_and(Vec::is_empty)
+    );
+    Ok(())
+}
+
+fn stored(world: &World) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(world.daemon.data().join("plugins"))
+        .into_iter()
+        .flatten()
+    {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// No daemon, a wrong token, a wrong address: one error each, with what to do.
+pub fn daemon_out_of_reach(world: &mut World) -> Result<()> {
+    let main = "resource \"runnel_role\" \"this\" {\n  name = \"r\"\n}\n";
+    let mut terraform = world.terraform("reach", main)?;
+    let right = world.daemon.endpoint();
+    let token = fs::read_to_string(world.daemon.token_file())?
+        .trim()
+        .to_owned();
+    let mut refused = |endpoint: &str, token: &str, says: &[&str]| -> Result<()> {
+        terraform.set("RUNNEL_ENDPOINT", endpoint);
+        terraform.set("RUNNEL_TOKEN", token);
+        let output = terraform.plan()?.expect(1)?;
+        println!("{}", output.text);
+        ensure!(
+            output.text.matches("Error:").count() == 1,
+            "not one error:\n{}",
+            output.text
+        );
+        for part in says {
+            output.says(part)?;
+        }
+        Ok(())
+    };
+    refused("http://127.0.0.1:9", &token, &["runnel daemon"])?;
+    refused(&right, "rnl_wrong", &["token"])?;
+    refused(&format!("{right}/nowhere"), &token, &["endpoint"])?;
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! Where a password is, and where it is not.
+
+use crate::hcl::Seed;
+use crate::run;
+use crate::world::{World, grep};
+use anyhow::{Result, ensure};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// A unique password is in no state, plan, process, log, answer, topic or store.
+pub fn no_trace(world: &mut World) -> Result<()> {
+    let secret = format!("Pw-{}-{}", std::process::id(), "q7Zk4vX9");
+    world.rig.mariadb(&format!(
+        "CREATE DATABASE hidden; CREATE TABLE hidden.t (id INT PRIMARY KEY); \
+         CREATE USER 'canary'@'%' IDENTIFIED BY '{secret}'; \
+         GRANT SELECT, RELOAD, SHOW DATABASES, REPLICATION SLAVE, REPLICATION CLIENT, LOCK TABLES ON *.* TO 'canary'@'%'"
+    ))?;
+    let config = [("database.user", "canary")];
+    let hcl = Seed {
+        config: &config,
+        ..Seed::new("canary", "hidden", "${var.password}")
+    }
+    .hcl(world)?;
+    let variable = "variable \"password\" {\n  type      = string\n  sensitive = true\n  ephemeral = true\n}\n";
+    let mut terraform = world.terraform("canary", &format!("{variable}{hcl}"))?;
+    terraform.set("TF_VAR_password", &secret);
+    terraform.run(&["plan", "-out=saved.tfplan"])?.expect(0)?;
+    terraform.run(&["apply", "saved.tfplan"])?.expect(0)?;
+    world.rig.mariadb("INSERT INTO hidden.t VALUES (1)")?;
+    world.record_with("canary.hidden.t", "id=1", Duration::from_secs(30))?;
+    let plan_json = terraform.run(&["show", "-json", "saved.tfplan"])?;
+    ensure!(
+        !plan_json.text.contains(&secret),
+        "the saved plan shows the password"
+    );
+    ensure!(
+        !terraform.state().contains(&secret),
+        "the state holds the password"
+    );
+    let unzipped = terraform.folder().join("plan");
+    run(Command::new("python3")
+        .args(["-m", "zipfile", "-e", "saved.tfplan"])
+        .arg(&unzipped)
+        .current_dir(terraform.folder()))?;
+    let allowed = world.daemon.data().join("fleets");
+    let mut hits = grep(terraform.folder(), &secret)?;
+    hits.extend(grep(&world.daemon.data(), &secret)?);
+    hits.extend(grep(&world.daemon.log_path(), &secret)?);
+    hits.retain(|path| {
+        !(path.starts_with(&allowed) && path.to_string_lossy().contains("/secrets/"))
+    });
+    ensure!(hits.is_empty(), "the password stands in {hits:?}");
+    no_process_knows(&secret)?;
+    for path in [
+        "/api/v1/connectors/canary",
+        "/api/v1/connectors",
+        "/api/v1/operations",
+    ] {
+        let answer = world.daemon.get(path)?.to_string();
+        ensure!(!answer.contains(&secret), "GET {path} shows the password");
+    }
+    let topics = world.rig.topics()?;
+    let broker = world.scratch("rig").join("broker");
+    ensure!(
+        topics.iter().any(|topic| topic.contains("configs")),
+        "no config topic: {topics:?}"
+    );
+    let in_broker = grep(&broker, &secret)?;
+    ensure!(in_broker.is_empty(), "the password stands in {in_broker:?}");
+    terraform.destroy()?.expect(0)?;
+    ensure!(
+        grep(&world.daemon.data(), &secret)?.is_empty(),
+        "the password outlives the connector"
+    );
+    world
+        .rig
+        .mariadb("DROP USER 'canary'@'%'; DROP DATABASE hidden")?;
+    Ok(())
+}
+
+/// Looks at every process but terraform's own and this one's children that were given the variable.
+fn no_process_knows(secret: &str) -> Result<()> {
+    for entry in std::fs::read_dir("/proc")? {
+        let path = entry?.path();
+        for file in ["cmdline", "environ"] {
+            let bytes = std::fs::read(path.join(file)).unwrap_or_default();
+            let known = bytes
+                .windows(secret.len())
+                .any(|window| window == secret.as_bytes());
+            ensure!(!known, "{} of {} holds the password", file, path.display());
+        }
+    }
+    Ok(())
+}
+
+/// A wrong password fails the create quickly and by name; the corrected one is an add.
+pub fn wrong_password(world: &mut World) -> Result<()> {
+    world
+        .rig
+        .mariadb("CREATE DATABASE locked; CREATE TABLE locked.t (id INT PRIMARY KEY)")?;
+    let hcl = Seed::new("locked", "locked", "not-the-password").hcl(world)?;
+    let terraform = world.terraform("locked", &hcl)?;
+    let begun = Instant::now();
+    let failed = terraform.apply()?.expect(1)?;
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("wrong password: apply failed after {seconds:.1} s");
+    ensure!(seconds < 30.0, "the failing apply took {seconds:.1} s");
+    failed.says("ccess denied")?;
+    failed.says("config_wo")?;
+    ensure!(
+        !terraform
+            .addresses()?
+            .contains(&"runnel_connector.this".to_owned())
+    );
+    let found = world.daemon.get("/api/v1/connectors")?;
+    ensure!(
+        found["items"].as_array().is_some_and(Vec::is_empty),
+        "left behind: {found}"
+    );
+    ensure!(
+        !world
+            .rig
+            .topics()?
+            .iter()
+            .any(|topic| topic.contains("_locked_")),
+        "topics left behind"
+    );
+    let fleets = world.daemon.data().join("fleets");
+    let left = std::fs::read_dir(&fleets)
+        .map(Iterator::count)
+        .unwrap_or_default();
+    ensure!(left == 0, "{left} fleets left in {}", fleets.display());
+    let password = world.rig.fact("RIG_MARIADB_PASSWORD")?.to_owned();
+    terraform.write(&Seed::new("locked", "locked", &password).hcl(world)?)?;
+    terraform
+        .plan()?
+        .expect(2)?
+        .says("1 to add, 0 to change, 0 to destroy")?;
+    terraform.apply()?.expect(0)?;
+    terraform.plan()?.expect(0)?;
+    terraform.destroy()?.expect(0)?;
+    world.rig.mariadb("DROP DATABASE locked")?;
+    Ok(())
+}
