@@ -28,5 +28,5 @@ pub use equivalence::equivalent;
 pub use evaluate::{Decision, evaluate};
 pub use policy::{Effect, PolicyDocument, Statement};
 pub use render::{ConditionInput, PrincipalInput, StatementInput, render};
-pub use role::{RoleCheck, check_role, check_trust};
+pub use role::{RoleCheck, check_for_connector, check_role, check_trust};
 pub use trust::{TrustPolicy, Why};

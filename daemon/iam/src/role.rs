@@ -99,6 +99,23 @@ pub fn check_trust(spec: &RoleSpec, connector: &Arn) -> Option<Problem> {
     )
 }
 
+/// Everything about a role that stops a connector from running under it, on the connector's
+/// `service_execution_role_arn`.
+pub fn check_for_connector(spec: &RoleSpec, connector: &Arn) -> Vec<Problem> {
+    let in_role = check_role(spec).problems.into_iter();
+    // The trust policy is parsed below.
+    let policies = in_role.filter(|problem| problem.field.as_deref() != Some("assume_role_policy"));
+    let mut problems: Vec<Problem> = policies
+        .map(|mut problem| {
+            let place = problem.field.take().unwrap_or_default();
+            problem.message = format!("the role's {place}: {}", problem.message);
+            problem.field("service_execution_role_arn")
+        })
+        .collect();
+    problems.extend(check_trust(spec, connector));
+    problems
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,5 +194,21 @@ mod tests {
                 .contains("it trusts ec2.amazonaws.com")
         );
         assert_eq!(problem.field.as_deref(), Some("service_execution_role_arn"));
+    }
+
+    #[test]
+    fn a_connector_is_told_what_is_wrong_with_its_role() {
+        let spec = role(Some("[]"), &[("kafka", "{}")]);
+        let problems = check_for_connector(&spec, &connector());
+        assert_eq!(problems.len(), 2);
+        assert!(
+            problems[0]
+                .message
+                .starts_with("the role's policies[\"kafka\"]: ")
+        );
+        for problem in problems {
+            assert_eq!(problem.field.as_deref(), Some("service_execution_role_arn"));
+        }
+        assert_eq!(check_for_connector(&role(None, &[]), &connector()), []);
     }
 }
