@@ -6,7 +6,7 @@ use runnel_api::{ErrorCode, Problem};
 /// Words at whose end a key names a secret.
 const SECRET_WORDS: [&str; 3] = ["password", "secret", "token"];
 
-/// Words after a secret word that say that the value is about the secret, not the secret itself:
+/// Last words of keys that say that the value is about a secret, not the secret itself:
 /// `ssl.key.password` is one, `password.file`, `token.endpoint.url`, `secret.name` are none.
 const ABOUT_WORDS: [&str; 50] = [
     "algorithm",
@@ -102,11 +102,8 @@ fn names_a_secret(key: &str) -> bool {
     };
     let words = words(named);
     let ends_secret = |word: &String| SECRET_WORDS.iter().any(|secret| word.ends_with(secret));
-    let Some(last) = words.iter().rposition(ends_secret) else {
-        return false;
-    };
     let about = |word: &String| ABOUT_WORDS.contains(&word.as_str());
-    !words[last + 1..].last().is_some_and(about)
+    words.iter().any(ends_secret) && !words.last().is_some_and(about)
 }
 
 /// The words of a key in lower case: parted by punctuation and where a capital follows a small
