@@ -8,6 +8,7 @@
 mod back_off;
 mod change;
 mod connector;
+pub mod derive;
 mod plan;
 mod steady;
 mod teardown;
