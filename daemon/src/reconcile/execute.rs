@@ -1,0 +1,386 @@
+//! Does what the planner chose. No decision about policy is made here.
+
+use super::Inner;
+use super::aim;
+use super::goal::{Prepared, Situation, chain};
+use super::memory::Memory;
+use super::observe;
+use crate::fleet::{ConnectClient, FleetError, RestError, WorkerId};
+use crate::kafka::{KafkaAdmin, KafkaError, TopicOutcome, TopicWanted};
+use crate::store::{Advance, StoreError};
+use runnel_api::connector::ConnectorSpec;
+use runnel_api::error::Warning;
+use runnel_api::{ErrorCode, Outcome, Problem};
+use runnel_planner::{Action, ConnectorPlan, Ending, Kafka, Preflight, Progress, Which};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Time for telling a dead worker's group; the next worker waits for it.
+const LEAVE_LIMIT: Duration = Duration::from_secs(2);
+
+/// Why an action was not done. The next pass looks anew.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ActionError {
+    /// The store.
+    #[error("the store did not take it")]
+    Store(#[from] StoreError),
+    /// Processes and their files.
+    #[error("the fleet did not do it")]
+    Fleet(#[from] FleetError),
+    /// A worker's REST interface.
+    #[error("the worker did not do it")]
+    Rest(#[from] RestError),
+    /// The Kafka cluster.
+    #[error("the Kafka cluster did not do it")]
+    Kafka(#[from] KafkaError),
+    /// No worker answers.
+    #[error("no worker answers")]
+    NoWorker,
+    /// The action is about a generation that is not there; the next pass plans without it.
+    #[error("there is no such generation any more")]
+    NoGeneration,
+    /// A blocking task was lost.
+    #[error("a task was lost")]
+    Lost(#[from] tokio::task::JoinError),
+}
+
+/// Does the actions in their order, up to the first that fails.
+pub(super) async fn all(
+    inner: &Inner,
+    situation: &Situation,
+    decided: &ConnectorPlan,
+    memory: &Memory,
+) -> anyhow::Result<()> {
+    let mut job = Job {
+        inner,
+        situation,
+        memory,
+        progress: decided.progress.clone(),
+    };
+    for action in &decided.actions {
+        job.act(action)
+            .await
+            .map_err(|error| anyhow::anyhow!("{}: {action}: {}", situation.name, chain(&error)))?;
+    }
+    Ok(())
+}
+
+struct Job<'a> {
+    inner: &'a Inner,
+    situation: &'a Situation,
+    memory: &'a Memory,
+    progress: Progress,
+}
+
+impl Job<'_> {
+    async fn act(&mut self, action: &Action) -> Result<(), ActionError> {
+        match action {
+            Action::MakeTopics => self.make_topics().await,
+            Action::DeleteTopics => self.delete_topics().await,
+            Action::LeaveTopicsForLater => self.leave_topics().await,
+            Action::StartWorker(which) => self.start_worker(*which).await,
+            Action::StopWorker(id) => {
+                let (connector, worker) = (self.situation.id, worker_id(id)?);
+                self.fleet(move |fleet| fleet.stop(connector, &worker)).await
+            }
+            Action::KillWorker(id) => {
+                let (connector, worker) = (self.situation.id, worker_id(id)?);
+                self.fleet(move |fleet| fleet.kill(connector, &worker)).await
+            }
+            Action::BuryWorker(id) => self.bury(id).await,
+            Action::Preflight(which) => self.preflight(*which).await,
+            Action::CreateStopped(which) => self.create_stopped(*which).await,
+            Action::PutConfig(which) => self.put_config(*which).await,
+            Action::StopConnector => Ok(self.client().await?.stop(self.name()).await?),
+            Action::Resume => Ok(self.client().await?.resume(self.name()).await?),
+            Action::Pause => Ok(self.client().await?.pause(self.name()).await?),
+            Action::RestartFailed => Ok(self.client().await?.restart(self.name(), true, true).await?),
+            Action::RecordOffsets => self.record_offsets().await,
+            Action::RestoreOffsets => self.restore_offsets().await,
+            Action::RollBack { to, ending } => self.roll_back(*to, ending).await,
+            Action::Conclude(ending) => self.conclude(ending).await,
+            Action::Vanish(ending) => self.vanish(ending.as_ref()).await,
+        }
+    }
+
+    fn name(&self) -> &str {
+        self.situation.name.as_str()
+    }
+
+    fn prepared(&self, which: Which) -> Result<&Prepared, ActionError> {
+        self.situation.prepared(which).ok_or(ActionError::NoGeneration)
+    }
+
+    async fn client(&self) -> Result<ConnectClient, ActionError> {
+        observe::client(self.inner, self.situation, self.memory).await.ok_or(ActionError::NoWorker)
+    }
+
+    async fn fleet<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&crate::fleet::Fleet) -> Result<T, FleetError> + Send + 'static,
+    ) -> Result<T, ActionError> {
+        let fleet = self.inner.parts.fleet.clone();
+        Ok(tokio::task::spawn_blocking(move || work(&fleet)).await??)
+    }
+
+    async fn make_topics(&self) -> Result<(), ActionError> {
+        let [offsets, configs, status] = [(0, 25), (1, 1), (2, 5)];
+        let wanted: Vec<TopicWanted> = [offsets, configs, status]
+            .into_iter()
+            .map(|(index, partitions): (usize, i32)| TopicWanted {
+                name: self.situation.remains.topics[index].clone(),
+                partitions,
+                configs: BTreeMap::from([("cleanup.policy".to_owned(), "compact".to_owned())]),
+            })
+            .collect();
+        match self.create_topics(&wanted).await {
+            Ok(None) => self.memory.with(|facts| facts.kafka = Kafka::TopicsMade),
+            Ok(Some(problem)) => self.memory.kafka_failed(problem),
+            Err(error) => {
+                self.memory.kafka_failed(error.to_problem().field("kafka_cluster"));
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+
+    async fn create_topics(&self, wanted: &[TopicWanted]) -> Result<Option<Problem>, KafkaError> {
+        let servers = self.situation.remains.cluster.servers().unwrap_or_default();
+        let mut admin = KafkaAdmin::connect(&servers, self.inner.parts.timing.kafka_timeout).await?;
+        let outcomes = admin.create_topics(wanted).await?;
+        let unfit = wanted.iter().zip(outcomes).find_map(|(topic, outcome)| match outcome {
+            TopicOutcome::Unfit { setting, wanted, found } => Some(
+                Problem::new(ErrorCode::KafkaUnreachable, format!("the topic {} is there and does not fit", topic.name))
+                    .detail(format!("{setting} is {found}, not {wanted}"))
+                    .field("kafka_cluster"),
+            ),
+            _ => None,
+        });
+        Ok(unfit)
+    }
+
+    async fn delete_topics(&self) -> Result<(), ActionError> {
+        match self.situation.remains.delete(self.inner.parts.timing.kafka_timeout).await {
+            Ok(()) => {
+                self.memory.with(|facts| facts.kafka = Kafka::TopicsGone);
+                Ok(())
+            }
+            Err(error) => {
+                self.memory.kafka_failed(error.to_problem());
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn leave_topics(&self) -> Result<(), ActionError> {
+        let remains = self.situation.remains.clone();
+        let warning = Warning {
+            message: format!("the internal topics of {} stay on the Kafka cluster for now", self.name()),
+            detail: Some(format!(
+                "The cluster {} did not answer. The daemon deletes them when it is back: {}.",
+                remains.cluster.bootstrap_servers,
+                remains.topics.join(", ")
+            )),
+            field: None,
+        };
+        self.inner.parts.store.run(move |store| store.add_leftover(&remains)).await?;
+        self.memory.with(|facts| facts.warnings.push(warning));
+        Ok(())
+    }
+
+    async fn start_worker(&self, which: Which) -> Result<(), ActionError> {
+        let mut launch = self.prepared(which)?.launch.clone();
+        launch.worker = WorkerId::fresh();
+        let digest = launch.digest.clone();
+        let result = self.fleet(move |fleet| fleet.start(&launch)).await;
+        if let Err(ActionError::Fleet(error @ FleetError::Launch(_))) = &result {
+            let problem = Problem::new(ErrorCode::WorkerFailed, "the worker cannot be started").detail(chain(error));
+            self.memory.with(|facts| facts.refused_launch = Some((digest, problem)));
+        }
+        result
+    }
+
+    /// Tells the group that a dead member is gone, so that the next one does not wait for its
+    /// session to end (measured: 3 s of silence instead of 11 s).
+    async fn bury(&self, id: &str) -> Result<(), ActionError> {
+        let listed = observe::list(self.inner, self.situation, self.memory).await;
+        let Some(seen) = listed.into_iter().find(|seen| seen.worker.as_str() == id) else {
+            return Ok(());
+        };
+        if let Some(member) = &seen.member_id
+            && seen.state.is_dead()
+        {
+            let servers = self.situation.remains.cluster.servers().unwrap_or_default();
+            let group = &self.situation.remains.groups[0];
+            let leave = async {
+                let mut admin = KafkaAdmin::connect(&servers, LEAVE_LIMIT).await?;
+                admin.leave_group(group, member).await
+            };
+            match tokio::time::timeout(LEAVE_LIMIT, leave).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::warn!(worker = id, %error, "the group could not be told of a dead worker"),
+                Err(_) => tracing::warn!(worker = id, "the group could not be told of a dead worker in time"),
+            }
+        }
+        let connector = self.situation.id;
+        self.fleet(move |fleet| fleet.forget(connector, &seen.worker)).await
+    }
+
+    async fn preflight(&self, which: Which) -> Result<(), ActionError> {
+        let prepared = self.prepared(which)?;
+        let class = prepared.config.get("connector.class").cloned().unwrap_or_default();
+        let mut config = prepared.config.clone();
+        bound(&class, &mut config);
+        let result = self.client().await?.validate(&class, &config).await;
+        let problem = match result {
+            Ok(errors) => {
+                let errors: Vec<(String, Vec<String>)> = errors.into_iter().map(|it| (it.key, it.errors)).collect();
+                aim::problem(&errors, &self.situation.secret_keys)
+            }
+            Err(RestError::Status { code: 400..=499, message }) => {
+                Some(Problem::new(ErrorCode::InvalidConfiguration, message))
+            }
+            Err(RestError::Status { code: 500.., .. }) => Some(
+                Problem::new(ErrorCode::SourceUnreachable, "the connector's validation failed")
+                    .detail("Connect gave up on it; most often the source accepts connections and does not answer.")
+                    .hint(format!("Look at its log: runnel logs {}", self.name())),
+            ),
+            Err(error @ RestError::Unknown { .. }) => Some(
+                Problem::new(ErrorCode::SourceUnreachable, "the source does not answer in time").detail(chain(&error)),
+            ),
+            Err(error) => return Err(error.into()),
+        };
+        let config_digest = prepared.target.config_digest.clone();
+        self.memory.with(|facts| facts.preflight = Some(Preflight { config_digest, problem }));
+        Ok(())
+    }
+
+    async fn create_stopped(&self, which: Which) -> Result<(), ActionError> {
+        let prepared = self.prepared(which)?;
+        let result = self.client().await?.create_stopped(self.name(), &prepared.config).await;
+        self.refusal(prepared, result)
+    }
+
+    async fn put_config(&self, which: Which) -> Result<(), ActionError> {
+        let prepared = self.prepared(which)?;
+        let result = self.client().await?.put_config(self.name(), &prepared.config).await;
+        self.refusal(prepared, result)
+    }
+
+    /// What Connect refuses now it will refuse again: the configuration is at fault.
+    fn refusal<T>(&self, prepared: &Prepared, result: Result<T, RestError>) -> Result<(), ActionError> {
+        match result {
+            Ok(_) => Ok(()),
+            Err(RestError::Status { code: 400, message }) => {
+                let problem = Some(Problem::new(ErrorCode::InvalidConfiguration, message));
+                let config_digest = prepared.target.config_digest.clone();
+                self.memory.with(|facts| facts.preflight = Some(Preflight { config_digest, problem }));
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn record_offsets(&mut self) -> Result<(), ActionError> {
+        let offsets = self.client().await?.offsets(self.name()).await?;
+        self.progress.offsets_before = Some(offsets.to_string());
+        self.progress.offsets_recorded = true;
+        self.store_progress().await
+    }
+
+    async fn restore_offsets(&self) -> Result<(), ActionError> {
+        let Some(text) = &self.progress.offsets_before else {
+            return Ok(());
+        };
+        let offsets: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+        let empty = offsets["offsets"].as_array().is_none_or(Vec::is_empty);
+        if empty {
+            return Ok(());
+        }
+        Ok(self.client().await?.alter_offsets(self.name(), &offsets).await?)
+    }
+
+    async fn store_progress(&self) -> Result<(), ActionError> {
+        let (name, progress) = (self.situation.name.clone(), self.progress.clone());
+        Ok(self.inner.parts.store.run(move |store| store.set_progress(&name, &progress)).await?)
+    }
+
+    fn warnings(&self) -> Vec<Warning> {
+        self.memory.with(|facts| std::mem::take(&mut facts.warnings))
+    }
+
+    async fn roll_back(&self, to: runnel_api::Generation, ending: &Ending) -> Result<(), ActionError> {
+        let name = self.situation.name.clone();
+        let (operation, outcome, warnings) = (ending.operation, ending.outcome, self.warnings());
+        let problem = ending.problem.clone().unwrap_or_else(unexplained);
+        let advance = Advance::ended(outcome, problem).warnings(warnings);
+        self.inner
+            .parts
+            .store
+            .run(move |store| store.roll_back::<ConnectorSpec>(&name, operation, to, &advance))
+            .await?;
+        Ok(())
+    }
+
+    async fn conclude(&self, ending: &Ending) -> Result<(), ActionError> {
+        let warnings = self.warnings();
+        let advance = match (&ending.outcome, &ending.problem) {
+            (Outcome::Succeeded, _) => Advance::succeeded(),
+            (outcome, problem) => Advance::ended(*outcome, problem.clone().unwrap_or_else(unexplained)),
+        };
+        let (id, advance) = (ending.operation, advance.warnings(warnings));
+        let settled = self.progress.settled;
+        let name = self.situation.name.clone();
+        self.inner
+            .parts
+            .store
+            .run(move |store| {
+                store.update_operation(id, advance)?;
+                let keep: Vec<_> = settled.into_iter().collect();
+                store.prune_secrets(&name, &keep)
+            })
+            .await?;
+        let (connector, references) = (self.situation.id, self.situation.references());
+        self.fleet(move |fleet| fleet.prune_secrets(connector, references.iter().map(String::as_str))).await
+    }
+
+    async fn vanish(&self, ending: Option<&Ending>) -> Result<(), ActionError> {
+        let (connector, name) = (self.situation.id, self.situation.name.clone());
+        let logs = name.to_string();
+        self.fleet(move |fleet| fleet.remove_connector(connector, Some(&logs))).await?;
+        let warnings = self.warnings();
+        // The next connector of this name starts with an empty memory.
+        self.memory.with(|facts| *facts = super::memory::Facts::default());
+        let Some(ending) = ending.cloned() else {
+            return Ok(());
+        };
+        self.inner
+            .parts
+            .store
+            .run(move |store| match ending.problem {
+                Some(problem) => store.undo_create(&name, ending.operation, problem, warnings).map(drop),
+                None => store.finish_delete(&name, ending.operation, warnings),
+            })
+            .await?;
+        Ok(())
+    }
+}
+
+fn worker_id(text: &str) -> Result<WorkerId, ActionError> {
+    WorkerId::parse(text).map_err(|error| ActionError::Fleet(FleetError::Launch(error)))
+}
+
+fn unexplained() -> Problem {
+    Problem::new(ErrorCode::Internal, "no reason was given")
+}
+
+/// Bounds a validation by the connector's own keys, for this call only: a source that accepts
+/// connections and stays silent holds it for 30 to 90 s otherwise (measured).
+fn bound(class: &str, config: &mut BTreeMap<String, String>) {
+    if !class.starts_with("io.debezium.connector.") {
+        return;
+    }
+    for (key, value) in [("connection.validation.timeout.ms", "3000"), ("database.socketTimeout", "3000")] {
+        config.entry(key.to_owned()).or_insert_with(|| value.to_owned());
+    }
+}

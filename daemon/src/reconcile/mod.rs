@@ -1,0 +1,326 @@
+//! The loop: look at a connector, let the planner decide, do it, tell it.
+//!
+//! ```text
+//! wake / period / a worker died ──► observe ──► plan ──► store progress ──► execute ──► tell
+//!                                      ▲                                                  │
+//!                                      └──────────── at once, when something was done ────┘
+//! ```
+//!
+//! A wake-up says nothing: every pass looks at everything of its connector. Each connector is
+//! tended by a task of its own, one pass at a time, so a slow worker of one holds up no other.
+
+mod aim;
+mod execute;
+mod goal;
+mod leftovers;
+mod memory;
+mod observe;
+mod stop;
+
+use crate::config::Timing as ConfiguredTiming;
+use crate::fleet::Fleet;
+use crate::http::LiveStatus;
+use crate::plugin::PluginFiles;
+use crate::runtime::{ArchiveChecks, RuntimeRegistry};
+use crate::store::{Advance, Store, StoreError, now_ms};
+use memory::Memory;
+use runnel_api::connector::ConnectorSpec;
+use runnel_api::{Name, OperationId};
+use runnel_planner::{Action, ConnectorPlan, Timing, View, World, plan};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// What the reconciler works with.
+pub struct Parts {
+    /// What is wanted.
+    pub store: Store,
+    /// Worker processes.
+    pub fleet: Fleet,
+    /// Unpacked plugins.
+    pub plugins: PluginFiles,
+    /// Registered runtimes.
+    pub runtimes: RuntimeRegistry,
+    /// The `java` program, for runtimes that do not name one.
+    pub java: PathBuf,
+    /// Memory of one MCU in MiB.
+    pub mcu_memory_mib: u32,
+    /// Waits and periods.
+    pub timing: ConfiguredTiming,
+}
+
+/// The reconciler. Clones share everything.
+#[derive(Clone)]
+pub struct Reconciler {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    parts: Parts,
+    archives: ArchiveChecks,
+    timing: Timing,
+    wake: Notify,
+    /// What is known of each connector besides what is stored; lost at a restart, and looked up
+    /// again then.
+    memories: Mutex<BTreeMap<Name, Arc<Memory>>>,
+}
+
+/// A connector that a task is tending, or when to look at it next.
+enum Turn {
+    /// A pass is under way.
+    Busy {
+        /// Somebody woke the loop meanwhile.
+        again: bool,
+    },
+    /// The next pass is due then, milliseconds since the Unix epoch.
+    Due(u64),
+}
+
+/// How a pass ended.
+struct Done {
+    name: Name,
+    look_again_ms: u64,
+}
+
+impl Reconciler {
+    /// Makes a reconciler; [`Reconciler::run`] starts it.
+    pub fn new(parts: Parts) -> Self {
+        let timing = planner_timing(&parts.timing);
+        Self {
+            inner: Arc::new(Inner {
+                parts,
+                archives: ArchiveChecks::default(),
+                timing,
+                wake: Notify::new(),
+                memories: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Something changed; look at everything soon.
+    pub fn wake(&self) {
+        self.inner.wake.notify_one();
+    }
+
+    /// What is seen of a connector.
+    pub fn live(&self, name: &Name) -> Option<LiveStatus> {
+        self.lock_memories().get(name).and_then(|memory| memory.live())
+    }
+
+    fn lock_memories(&self) -> std::sync::MutexGuard<'_, BTreeMap<Name, Arc<Memory>>> {
+        self.inner
+            .memories
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn memory(&self, name: &Name) -> Arc<Memory> {
+        self.lock_memories().entry(name.clone()).or_default().clone()
+    }
+
+    /// Runs until `end`. Passes under way are finished first; workers go on.
+    pub async fn run(&self, end: CancellationToken) {
+        let mut turns: BTreeMap<Name, Turn> = BTreeMap::new();
+        let (done, mut finished) = mpsc::channel::<Done>(64);
+        let mut fleet_changes = self.inner.parts.fleet.changes();
+        let mut leftovers_due_ms = now_ms();
+        while !end.is_cancelled() {
+            if now_ms() >= leftovers_due_ms {
+                leftovers_due_ms = now_ms() + leftovers::PERIOD_MS;
+                self.spawn_leftovers();
+            }
+            self.begin_passes(&mut turns, &done).await;
+            let due_ms = next_due_ms(&turns).min(leftovers_due_ms);
+            let pause = Duration::from_millis(due_ms.saturating_sub(now_ms()).max(1));
+            tokio::select! {
+                () = end.cancelled() => break,
+                () = self.inner.wake.notified() => look_soon(&mut turns),
+                Ok(()) = fleet_changes.changed() => look_soon(&mut turns),
+                Some(pass) = finished.recv() => finish(&mut turns, pass),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        while turns.values().any(|turn| matches!(turn, Turn::Busy { .. })) {
+            let Some(pass) = finished.recv().await else {
+                break;
+            };
+            finish(&mut turns, pass);
+        }
+    }
+
+    /// Starts a pass for every connector that is due.
+    async fn begin_passes(&self, turns: &mut BTreeMap<Name, Turn>, done: &mpsc::Sender<Done>) {
+        let names = match self.names().await {
+            Ok(names) => names,
+            Err(error) => {
+                tracing::error!(%error, "cannot list connectors");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                return;
+            }
+        };
+        turns.retain(|name, turn| names.contains(name) || matches!(turn, Turn::Busy { .. }));
+        self.lock_memories().retain(|name, _| names.contains(name) || turns.contains_key(name));
+        for name in names {
+            let turn = turns.entry(name.clone()).or_insert(Turn::Due(0));
+            if !matches!(turn, Turn::Due(at) if *at <= now_ms()) {
+                continue;
+            }
+            *turn = Turn::Busy { again: false };
+            let this = self.clone();
+            let done = done.clone();
+            tokio::spawn(async move {
+                let look_again_ms = this.tend(&name).await;
+                // The receiver goes only when the loop has ended.
+                let _ = done.send(Done { name, look_again_ms }).await;
+            });
+        }
+    }
+
+    async fn names(&self) -> Result<BTreeSet<Name>, StoreError> {
+        self.inner
+            .parts
+            .store
+            .run(|store| {
+                let all = store.list::<ConnectorSpec>(None, usize::MAX >> 2)?;
+                Ok(all.into_iter().map(|stored| stored.object.name).collect())
+            })
+            .await
+    }
+
+    /// One pass over one connector; answers when to look again.
+    async fn tend(&self, name: &Name) -> u64 {
+        let memory = self.memory(name);
+        match self.pass(name, &memory).await {
+            Ok(Some(look_again_ms)) => look_again_ms,
+            Ok(None) => u64::MAX,
+            Err(error) => {
+                memory.complain(&format!("{error:#}"));
+                now_ms() + 1_000
+            }
+        }
+    }
+
+    async fn pass(&self, name: &Name, memory: &Memory) -> anyhow::Result<Option<u64>> {
+        let Some(situation) = goal::situation(&self.inner, name, memory).await? else {
+            return Ok(None);
+        };
+        let seen = observe::look(&self.inner, &situation, memory).await;
+        let view = View {
+            goal: situation.goal.clone(),
+            seen,
+            progress: situation.progress.clone(),
+        };
+        let world = World {
+            now_ms: now_ms(),
+            timing: self.inner.timing.clone(),
+            connectors: BTreeMap::from([(name.clone(), view)]),
+        };
+        let Some(decided) = plan(&world).connectors.remove(name) else {
+            return Ok(None);
+        };
+        self.tell(name, &situation.goal.operation.map(|open| open.id), &decided, memory).await?;
+        if decided.progress != situation.progress {
+            let (name, progress) = (name.clone(), decided.progress.clone());
+            self.inner.parts.store.run(move |store| store.set_progress(&name, &progress)).await?;
+        }
+        if decided.actions.is_empty() {
+            return Ok(Some(decided.look_again_ms));
+        }
+        let done = execute::all(&self.inner, &situation, &decided, memory).await;
+        match done {
+            Ok(()) if acts_twice(&decided.actions) => Ok(Some(decided.look_again_ms)),
+            Ok(()) => Ok(Some(now_ms())),
+            Err(error) => {
+                memory.complain(&format!("{error:#}"));
+                Ok(Some(decided.look_again_ms))
+            }
+        }
+    }
+
+    /// Status in memory for the API, what the operation waits for in the store, changes in the log.
+    async fn tell(
+        &self,
+        name: &Name,
+        operation: &Option<OperationId>,
+        decided: &ConnectorPlan,
+        memory: &Memory,
+    ) -> Result<(), StoreError> {
+        if let Some(line) = memory.tell(decided) {
+            tracing::info!(connector = %name, "{line}");
+            let name = name.clone();
+            self.inner.parts.store.run(move |store| store.add_transition(&name, &line)).await?;
+        }
+        if let (Some(id), Some(what)) = (*operation, decided.waiting_on.clone()) {
+            let advance = Advance::waiting(what);
+            self.inner.parts.store.run(move |store| store.update_operation(id, advance)).await?;
+        }
+        Ok(())
+    }
+
+    fn spawn_leftovers(&self) {
+        let inner = self.inner.clone();
+        tokio::spawn(async move { leftovers::remove(&inner).await });
+    }
+
+    /// Stops every worker of every connector, within the stop deadline; for `runnel stop --all`.
+    /// The loop must have ended.
+    pub async fn stop_workers(&self) {
+        stop::all(&self.inner).await;
+    }
+}
+
+/// Actions whose effect shows only after a while: looking at once would only repeat them.
+fn acts_twice(actions: &[Action]) -> bool {
+    actions.iter().any(|action| {
+        matches!(
+            action,
+            Action::StopWorker(_)
+                | Action::KillWorker(_)
+                | Action::Resume
+                | Action::Pause
+                | Action::StopConnector
+                | Action::StartWorker(_)
+                | Action::RestartFailed
+        )
+    })
+}
+
+fn next_due_ms(turns: &BTreeMap<Name, Turn>) -> u64 {
+    turns
+        .values()
+        .filter_map(|turn| match turn {
+            Turn::Busy { .. } => None,
+            Turn::Due(at_ms) => Some(*at_ms),
+        })
+        .min()
+        .unwrap_or(u64::MAX)
+}
+
+fn look_soon(turns: &mut BTreeMap<Name, Turn>) {
+    for turn in turns.values_mut() {
+        match turn {
+            Turn::Busy { again } => *again = true,
+            Turn::Due(at_ms) => *at_ms = 0,
+        }
+    }
+}
+
+fn finish(turns: &mut BTreeMap<Name, Turn>, pass: Done) {
+    let again = matches!(turns.get(&pass.name), Some(Turn::Busy { again: true }));
+    let due_ms = if again { 0 } else { pass.look_again_ms };
+    turns.insert(pass.name, Turn::Due(due_ms));
+}
+
+fn planner_timing(configured: &ConfiguredTiming) -> Timing {
+    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    Timing {
+        settle_ms: ms(configured.settle),
+        operation_ms: ms(configured.operation_timeout),
+        stop_deadline_ms: ms(configured.stop_deadline),
+        calm_look_ms: ms(configured.reconcile),
+        ..Timing::default()
+    }
+}
