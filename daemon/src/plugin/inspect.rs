@@ -9,7 +9,8 @@ use super::link::RuntimeFit;
 use super::runtime_index::{RuntimeIndex, is_kafka};
 use super::scan::Scan;
 
-/// What a class of a plugin is for. The words are those of Connect's `GET /connector-plugins`.
+/// What a class of a plugin is for. Serialised as the words of Connect's
+/// `GET /connector-plugins`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -27,10 +28,12 @@ pub enum Kind {
     /// A condition on a transform.
     Predicate,
     /// Resolves `${name:path:key}` in configurations.
+    #[serde(rename = "configprovider")]
     ConfigProvider,
     /// Adds to a worker's REST interface.
     RestExtension,
     /// Decides which client settings a connector may override.
+    #[serde(rename = "connector_client_config_override_policy")]
     OverridePolicy,
 }
 

@@ -62,7 +62,7 @@ pub fn class_file_major_of(java: u16) -> u16 {
 /// Resolves what the plugin uses of Kafka against one runtime.
 pub(super) fn check(scan: &Scan, runtime: &RuntimeIndex) -> RuntimeFit {
     let fit = match runtime.java() {
-        Some(has) if scan.java_major() > class_file_major_of(has) => Fit::JavaTooOld { needs: java_of_class_file(scan.java_major()), has },
+        Some(has) if scan.java_major > class_file_major_of(has) => Fit::JavaTooOld { needs: java_of_class_file(scan.java_major), has },
         _ => {
             let missing: Vec<String> = missing(scan, runtime).into_iter().collect();
             if missing.is_empty() { Fit::Compatible } else { Fit::Incompatible { missing } }

@@ -35,6 +35,8 @@ mod hostile_tests;
 #[cfg(test)]
 mod real_archives_tests;
 #[cfg(test)]
+mod register_tests;
+#[cfg(test)]
 mod testing;
 
 pub use digest::{BadDigest, Digest};

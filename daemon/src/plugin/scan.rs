@@ -22,6 +22,9 @@ pub(super) struct Scan {
     pub(super) classes: HashMap<Box<str>, Found>,
     /// Interface → classes, from the service files of all jars.
     pub(super) services: BTreeMap<String, BTreeSet<String>>,
+    /// The highest class-file major of the classes that any Java would load: those for later
+    /// releases in a multi-release jar do not count. 0 without classes.
+    pub(super) java_major: u16,
     versions: Vec<Option<String>>,
 }
 
@@ -43,12 +46,6 @@ impl Scan {
         self.versions.get(found.jar)?.as_deref()
     }
 
-    /// The highest class-file major of the classes that any Java would load: those for later
-    /// releases in a multi-release jar do not count.
-    pub(super) fn java_major(&self) -> u16 {
-        self.classes.values().filter(|found| found.class.release == 0).map(|found| found.class.major).max().unwrap_or(0)
-    }
-
     fn add(&mut self, facts: JarFacts) {
         let jar = self.versions.len();
         self.versions.push(facts.version);
@@ -56,6 +53,9 @@ impl Scan {
             self.services.entry(interface).or_default().extend(classes);
         }
         for class in facts.classes {
+            if class.release == 0 {
+                self.java_major = self.java_major.max(class.major);
+            }
             match self.classes.entry(class.name.clone()) {
                 Entry::Vacant(slot) => {
                     slot.insert(Found { class, jar });

@@ -177,7 +177,7 @@ fn inspection(sha256: &Digest, size_bytes: u64, scan: &Scan, classes: Vec<Plugin
         sha256: sha256.clone(),
         size_bytes,
         classes,
-        java_major: scan.java_major(),
+        java_major: scan.java_major,
         runtimes: runtimes.iter().map(|runtime| link::check(scan, runtime)).collect(),
     }
 }

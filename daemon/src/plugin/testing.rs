@@ -6,6 +6,7 @@ use std::io::{Cursor, Write};
 use zip::write::SimpleFileOptions;
 
 use super::classfile::PUBLIC;
+use super::{Inspection, Limits, PluginError, PluginFiles, RuntimeIndex};
 
 /// Assembles a class file that has members but no code: enough for everything that only reads.
 pub(crate) struct ClassMaker {
@@ -157,4 +158,55 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
 pub(crate) fn connector_jar(class: &str) -> Vec<u8> {
     let bytes = ClassMaker::concrete(class).extends("org/apache/kafka/connect/source/SourceConnector").bytes();
     zip_of(&[(&format!("{class}.class"), &bytes)])
+}
+
+/// Changes every occurrence of some bytes to others of the same length: how a test gets names and
+/// numbers into an archive that a packing tool would not write.
+pub(crate) fn patched(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let places: Vec<usize> = bytes.windows(from.len()).enumerate().filter(|(_, window)| *window == from).map(|(at, _)| at).collect();
+    assert!(!places.is_empty(), "nothing to patch");
+    for at in places {
+        bytes[at..at + to.len()].copy_from_slice(to);
+    }
+    bytes
+}
+
+/// A store in a temporary folder.
+pub(crate) struct TestStore {
+    folder: tempfile::TempDir,
+    pub(crate) files: PluginFiles,
+}
+
+impl TestStore {
+    pub(crate) fn new(limits: Limits) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let files = PluginFiles::open(folder.path().join("plugins"), limits).unwrap();
+        Self { folder, files }
+    }
+
+    pub(crate) fn register(&self, bytes: &[u8], runtimes: &[&RuntimeIndex]) -> Result<Inspection, PluginError> {
+        let mut receiver = self.files.receiver().unwrap();
+        receiver.write(bytes).unwrap();
+        let upload = receiver.finish(None)?;
+        self.files.register(&upload, runtimes)
+    }
+
+    /// Everything in the store, relative to it.
+    pub(crate) fn contents(&self) -> Vec<String> {
+        let root = self.folder.path();
+        let mut found: Vec<String> = super::unpack::tree(root)
+            .unwrap()
+            .into_iter()
+            .map(|(path, _)| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned())
+            .filter(|path| !path.is_empty() && path != "plugins")
+            .collect();
+        found.sort();
+        found
+    }
+
+    /// The jars of a plugin, relative to its folder.
+    pub(crate) fn jars(&self, inspection: &Inspection) -> Vec<String> {
+        super::scan::jars_in(&self.files.jars_folder(&inspection.sha256)).unwrap()
+    }
 }

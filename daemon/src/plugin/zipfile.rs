@@ -161,7 +161,9 @@ fn copy_jars(
     let mut budget = Budget::new(limits);
     let mut chunk = vec![0; 128 * 1024];
     for jar in jars {
-        let mut entry = archive.by_name_raw(jar.path.as_bytes()).map_err(|why| damaged(&why))?;
+        let index = archive.index_for_name_raw(jar.path.as_bytes());
+        let index = index.ok_or_else(|| PluginError::Damaged { what: format!("{} is listed and not there", jar.path) })?;
+        let mut entry = archive.by_index(index).map_err(|why| damaged(&why))?;
         let compressed = entry.compressed_size();
         // The path in `jar` is the archive's own spelling; the checked one is made again from it.
         let mut file = sink.create(jar.path.as_bytes())?;
