@@ -82,7 +82,9 @@ pub struct ClassFile<'a> {
 
 /// Payload bytes of a constant by tag (table 4.4-A); 0 marks a tag that does not exist. Utf8 (1) has
 /// a length of its own. Long (5) and Double (6) take two slots.
-const PAYLOAD: [u8; 21] = [0, 0, 0, 4, 4, 8, 8, 2, 2, 4, 4, 4, 4, 0, 0, 3, 2, 4, 4, 2, 2];
+const PAYLOAD: [u8; 21] = [
+    0, 0, 0, 4, 4, 8, 8, 2, 2, 4, 4, 4, 4, 0, 0, 3, 2, 4, 4, 2, 2,
+];
 
 #[derive(Debug, Clone, Copy)]
 enum Constant<'a> {
@@ -104,8 +106,14 @@ struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     fn take(&mut self, count: usize) -> Result<&'a [u8], ClassFault> {
-        let end = self.at.checked_add(count).ok_or(ClassFault::Truncated(self.at))?;
-        let slice = self.bytes.get(self.at..end).ok_or(ClassFault::Truncated(self.at))?;
+        let end = self
+            .at
+            .checked_add(count)
+            .ok_or(ClassFault::Truncated(self.at))?;
+        let slice = self
+            .bytes
+            .get(self.at..end)
+            .ok_or(ClassFault::Truncated(self.at))?;
         self.at = end;
         Ok(slice)
     }
@@ -146,7 +154,11 @@ impl<'a> Pool<'a> {
                 slots.push(Constant::Utf8(cursor.take(usize::from(length))?));
                 continue;
             }
-            let size = PAYLOAD.get(usize::from(tag)).copied().filter(|s| *s > 0).ok_or(ClassFault::Tag(tag))?;
+            let size = PAYLOAD
+                .get(usize::from(tag))
+                .copied()
+                .filter(|s| *s > 0)
+                .ok_or(ClassFault::Tag(tag))?;
             let payload = cursor.take(usize::from(size))?;
             let pair = |at: usize| u16::from_be_bytes([payload[at], payload[at + 1]]);
             slots.push(match tag {
@@ -163,7 +175,10 @@ impl<'a> Pool<'a> {
     }
 
     fn get(&self, index: u16) -> Result<Constant<'a>, ClassFault> {
-        self.0.get(usize::from(index)).copied().ok_or(ClassFault::Constant(index))
+        self.0
+            .get(usize::from(index))
+            .copied()
+            .ok_or(ClassFault::Constant(index))
     }
 
     fn text(&self, index: u16) -> Result<Cow<'a, str>, ClassFault> {
@@ -184,7 +199,9 @@ impl<'a> Pool<'a> {
 
     fn name_and_type(&self, index: u16) -> Result<(Cow<'a, str>, Cow<'a, str>), ClassFault> {
         match self.get(index)? {
-            Constant::NameAndType(name, descriptor) => Ok((self.text(name)?, self.text(descriptor)?)),
+            Constant::NameAndType(name, descriptor) => {
+                Ok((self.text(name)?, self.text(descriptor)?))
+            }
             _ => Err(ClassFault::Constant(index)),
         }
     }
@@ -214,7 +231,16 @@ pub fn parse(bytes: &[u8]) -> Result<ClassFile<'_>, ClassFault> {
     }
     let fields = members(&mut cursor, &pool)?;
     let methods = members(&mut cursor, &pool)?;
-    Ok(ClassFile { major, access, name, super_class, interfaces, fields, methods, pool })
+    Ok(ClassFile {
+        major,
+        access,
+        name,
+        super_class,
+        interfaces,
+        fields,
+        methods,
+        pool,
+    })
 }
 
 fn members<'a>(cursor: &mut Cursor<'a>, pool: &Pool<'a>) -> Result<Vec<Member<'a>>, ClassFault> {
@@ -224,7 +250,11 @@ fn members<'a>(cursor: &mut Cursor<'a>, pool: &Pool<'a>) -> Result<Vec<Member<'a
         let name = pool.text(cursor.u16()?)?;
         let descriptor = pool.text(cursor.u16()?)?;
         cursor.skip_attributes()?;
-        members.push(Member { access, name, descriptor });
+        members.push(Member {
+            access,
+            name,
+            descriptor,
+        });
     }
     Ok(members)
 }
@@ -234,11 +264,20 @@ impl<'a> ClassFile<'a> {
     /// the JVM would refuse the class only when they are used).
     pub fn references(&self) -> impl Iterator<Item = Reference<'a>> + '_ {
         self.pool.0.iter().filter_map(|constant| match *constant {
-            Constant::Class(name) => self.pool.text(name).ok().and_then(element_class).map(Reference::Class),
+            Constant::Class(name) => self
+                .pool
+                .text(name)
+                .ok()
+                .and_then(element_class)
+                .map(Reference::Class),
             Constant::Member(class, member) => {
                 let owner = element_class(self.pool.class(class).ok()?)?;
                 let (name, descriptor) = self.pool.name_and_type(member).ok()?;
-                Some(Reference::Member { owner, name, descriptor })
+                Some(Reference::Member {
+                    owner,
+                    name,
+                    descriptor,
+                })
             }
             _ => None,
         })
@@ -249,7 +288,10 @@ impl<'a> ClassFile<'a> {
     pub fn is_instantiable(&self) -> bool {
         self.access & PUBLIC != 0
             && self.access & (ABSTRACT | INTERFACE | MODULE) == 0
-            && self.methods.iter().any(|m| m.access & PUBLIC != 0 && m.name == "<init>" && m.descriptor == "()V")
+            && self
+                .methods
+                .iter()
+                .any(|m| m.access & PUBLIC != 0 && m.name == "<init>" && m.descriptor == "()V")
     }
 }
 
@@ -258,7 +300,11 @@ fn element_class(name: Cow<'_, str>) -> Option<Cow<'_, str>> {
     if !name.starts_with('[') {
         return Some(name);
     }
-    let element = name.trim_start_matches('[').strip_prefix('L')?.strip_suffix(';')?.to_owned();
+    let element = name
+        .trim_start_matches('[')
+        .strip_prefix('L')?
+        .strip_suffix(';')?
+        .to_owned();
     Some(Cow::Owned(element))
 }
 
@@ -301,12 +347,27 @@ mod tests {
 
     #[test]
     fn abstract_interface_or_hidden_classes_and_constructors_cannot_be_instantiated() {
-        let table = [(PUBLIC, PUBLIC, true), (0, PUBLIC, false), (PUBLIC, 0, false), (PUBLIC | ABSTRACT, PUBLIC, false), (PUBLIC | INTERFACE | ABSTRACT, PUBLIC, false)];
+        let table = [
+            (PUBLIC, PUBLIC, true),
+            (0, PUBLIC, false),
+            (PUBLIC, 0, false),
+            (PUBLIC | ABSTRACT, PUBLIC, false),
+            (PUBLIC | INTERFACE | ABSTRACT, PUBLIC, false),
+        ];
         for (class_access, constructor_access, expected) in table {
-            let bytes = ClassMaker::new("A").access(class_access).method(constructor_access, "<init>", "()V").bytes();
-            assert_eq!(parse(&bytes).unwrap().is_instantiable(), expected, "{class_access:#x} {constructor_access:#x}");
+            let bytes = ClassMaker::new("A")
+                .access(class_access)
+                .method(constructor_access, "<init>", "()V")
+                .bytes();
+            assert_eq!(
+                parse(&bytes).unwrap().is_instantiable(),
+                expected,
+                "{class_access:#x} {constructor_access:#x}"
+            );
         }
-        let bytes = ClassMaker::new("A").method(PUBLIC, "<init>", "(I)V").bytes();
+        let bytes = ClassMaker::new("A")
+            .method(PUBLIC, "<init>", "(I)V")
+            .bytes();
         assert!(!parse(&bytes).unwrap().is_instantiable());
     }
 
@@ -315,7 +376,10 @@ mod tests {
         let bytes = sample();
         // The last two bytes count the class's attributes, which are not read.
         for end in 0..bytes.len() - 2 {
-            assert!(matches!(parse(&bytes[..end]), Err(ClassFault::Truncated(_))), "{end}");
+            assert!(
+                matches!(parse(&bytes[..end]), Err(ClassFault::Truncated(_))),
+                "{end}"
+            );
         }
         assert_eq!(parse(b"not a class at all").unwrap_err(), ClassFault::Magic);
     }

@@ -30,7 +30,13 @@ impl Digest {
 
     /// The digest of a finished hash.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes.iter().flat_map(|b| [b >> 4, b & 15]).map(hex_digit).collect())
+        Self(
+            bytes
+                .iter()
+                .flat_map(|b| [b >> 4, b & 15])
+                .map(hex_digit)
+                .collect(),
+        )
     }
 
     /// The 64 digits.
@@ -76,8 +82,20 @@ mod tests {
     fn a_digest_is_64_hexadecimal_digits_and_nothing_that_could_be_a_path() {
         let zeros = "0".repeat(64);
         assert_eq!(Digest::from_bytes([0; 32]).as_str(), zeros);
-        assert_eq!(Digest::parse(&format!("sha256:{}", "AB".repeat(32))).unwrap().as_str(), "ab".repeat(32));
-        for bad in ["", "..", "../etc", &zeros[1..], &format!("{zeros}0"), &"g".repeat(64)] {
+        assert_eq!(
+            Digest::parse(&format!("sha256:{}", "AB".repeat(32)))
+                .unwrap()
+                .as_str(),
+            "ab".repeat(32)
+        );
+        for bad in [
+            "",
+            "..",
+            "../etc",
+            &zeros[1..],
+            &format!("{zeros}0"),
+            &"g".repeat(64),
+        ] {
             assert_eq!(Digest::parse(bad), Err(BadDigest), "{bad}");
         }
     }

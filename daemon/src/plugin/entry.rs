@@ -58,7 +58,9 @@ pub(super) fn check_name(raw: &[u8], limits: &Limits) -> Result<SafeName, EntryF
         match part {
             "" | "." => {}
             ".." => return Err(EntryFault::Leaves),
-            _ if part.len() > limits.name_bytes => return Err(EntryFault::LongName(limits.name_bytes)),
+            _ if part.len() > limits.name_bytes => {
+                return Err(EntryFault::LongName(limits.name_bytes));
+            }
             _ => parts.push(part),
         }
     }
@@ -69,7 +71,10 @@ pub(super) fn check_name(raw: &[u8], limits: &Limits) -> Result<SafeName, EntryF
     if parts.len() > limits.depth + usize::from(!folder) {
         return Err(EntryFault::Deep(limits.depth));
     }
-    Ok(SafeName { path: parts.join("/"), folder })
+    Ok(SafeName {
+        path: parts.join("/"),
+        folder,
+    })
 }
 
 /// The names seen so far in one archive: counts them and finds those that cannot stand together.
@@ -85,23 +90,38 @@ pub(super) struct Names<'a> {
 
 impl<'a> Names<'a> {
     pub(super) fn new(limits: &'a Limits, rules: Rules) -> Self {
-        Self { limits, rules, count: 0, seen: HashMap::new(), explicit: std::collections::HashSet::new() }
+        Self {
+            limits,
+            rules,
+            count: 0,
+            seen: HashMap::new(),
+            explicit: std::collections::HashSet::new(),
+        }
     }
 
     /// Takes the next entry's name; `folder` is what the entry's type says where it says so.
-    pub(super) fn admit(&mut self, raw: &[u8], folder: Option<bool>) -> Result<SafeName, PluginError> {
+    pub(super) fn admit(
+        &mut self,
+        raw: &[u8],
+        folder: Option<bool>,
+    ) -> Result<SafeName, PluginError> {
         self.count += 1;
         let most = match self.rules {
             Rules::Unpacked => self.limits.entries,
             Rules::Kept => self.limits.jar_entries,
         };
         if self.count > most {
-            return Err(PluginError::TooManyEntries { limit: most, jar: None });
+            return Err(PluginError::TooManyEntries {
+                limit: most,
+                jar: None,
+            });
         }
-        let mut name = check_name(raw, self.limits).map_err(|fault| PluginError::entry(raw, fault))?;
+        let mut name =
+            check_name(raw, self.limits).map_err(|fault| PluginError::entry(raw, fault))?;
         name.folder = folder.unwrap_or(name.folder);
         if self.rules == Rules::Unpacked && !name.path.is_empty() {
-            self.collide(&name).map_err(|fault| PluginError::entry(raw, fault))?;
+            self.collide(&name)
+                .map_err(|fault| PluginError::entry(raw, fault))?;
         }
         Ok(name)
     }
@@ -110,7 +130,11 @@ impl<'a> Names<'a> {
         if !self.explicit.insert(name.path.clone()) {
             return Err(EntryFault::Duplicate);
         }
-        let ends = name.path.match_indices('/').map(|(at, _)| (at, true)).chain([(name.path.len(), name.folder)]);
+        let ends = name
+            .path
+            .match_indices('/')
+            .map(|(at, _)| (at, true))
+            .chain([(name.path.len(), name.folder)]);
         for (end, folder) in ends {
             let part = &name.path[..end];
             // Lower-casing is not the whole of Unicode case folding, but what file systems that
@@ -138,11 +162,15 @@ impl<'a> Names<'a> {
 /// the jars of `debezium-connector-mysql/…` where Connect expects them and keeps their places
 /// relative to each other, which a manifest's Class-Path relies on.
 pub(super) fn common_folder<'p>(mut paths: impl Iterator<Item = &'p str>) -> String {
-    let Some(first) = paths.next() else { return String::new() };
+    let Some(first) = paths.next() else {
+        return String::new();
+    };
     let mut prefix = first.rfind('/').map_or("", |at| &first[..=at]);
     for path in paths {
         while !path.starts_with(prefix) {
-            prefix = prefix[..prefix.len() - 1].rfind('/').map_or("", |at| &prefix[..=at]);
+            prefix = prefix[..prefix.len() - 1]
+                .rfind('/')
+                .map_or("", |at| &prefix[..=at]);
         }
     }
     prefix.to_owned()
@@ -155,7 +183,12 @@ mod tests {
 
     #[test]
     fn names_are_taken_or_refused_by_the_table() {
-        let limits = Limits { depth: 3, name_bytes: 10, path_bytes: 30, ..Limits::default() };
+        let limits = Limits {
+            depth: 3,
+            name_bytes: 10,
+            path_bytes: 30,
+            ..Limits::default()
+        };
         let ok: &[(&[u8], &str, bool)] = &[
             (b"a.jar", "a.jar", false),
             (b"./a/b.jar", "a/b.jar", false),
@@ -185,7 +218,12 @@ mod tests {
             (b"1/2/3/4/x", EntryFault::Deep(3)),
         ];
         for (raw, fault) in bad {
-            assert_eq!(check_name(raw, &limits).unwrap_err(), *fault, "{}", String::from_utf8_lossy(raw));
+            assert_eq!(
+                check_name(raw, &limits).unwrap_err(),
+                *fault,
+                "{}",
+                String::from_utf8_lossy(raw)
+            );
         }
     }
 
@@ -194,7 +232,9 @@ mod tests {
         let limits = Limits::default();
         let admit = |names: &[&str]| {
             let mut seen = Names::new(&limits, Rules::Unpacked);
-            names.iter().try_for_each(|n| seen.admit(n.as_bytes(), None).map(drop))
+            names
+                .iter()
+                .try_for_each(|n| seen.admit(n.as_bytes(), None).map(drop))
         };
         admit(&["a/", "a/b.jar", "a/c.jar", "d/e/f.jar", "d/"]).unwrap();
         let fault = |names: &[&str]| match admit(names).unwrap_err() {
@@ -203,8 +243,14 @@ mod tests {
         };
         assert_eq!(fault(&["a.jar", "a.jar"]), EntryFault::Duplicate);
         assert_eq!(fault(&["a.jar", "./a.jar"]), EntryFault::Duplicate);
-        assert_eq!(fault(&["a.jar", "A.jar"]), EntryFault::CaseCollision("a.jar".into()));
-        assert_eq!(fault(&["lib/a.jar", "LIB/b.jar"]), EntryFault::CaseCollision("lib".into()));
+        assert_eq!(
+            fault(&["a.jar", "A.jar"]),
+            EntryFault::CaseCollision("a.jar".into())
+        );
+        assert_eq!(
+            fault(&["lib/a.jar", "LIB/b.jar"]),
+            EntryFault::CaseCollision("lib".into())
+        );
         assert_eq!(fault(&["lib", "lib/b.jar"]), EntryFault::FileAndFolder);
     }
 

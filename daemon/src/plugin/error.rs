@@ -169,9 +169,13 @@ impl PluginError {
             Self::OtherDigest { .. } => "PluginDigestMismatch",
             Self::NotAnArchive { .. } | Self::NotATar => "PluginNotAnArchive",
             Self::Damaged { .. } => "PluginDamaged",
-            Self::Entry { fault: EntryFault::Ratio(_), .. } | Self::Overlap | Self::TooManyEntries { .. } | Self::Expands { .. } => {
-                "PluginBomb"
+            Self::Entry {
+                fault: EntryFault::Ratio(_),
+                ..
             }
+            | Self::Overlap
+            | Self::TooManyEntries { .. }
+            | Self::Expands { .. } => "PluginBomb",
             Self::Entry { .. } => "PluginUnsafeEntry",
             Self::NoJar => "PluginNoJar",
             Self::BrokenJar { .. } => "PluginBrokenJar",
@@ -184,7 +188,9 @@ impl PluginError {
     /// More about what was found, if there is more.
     pub fn detail(&self) -> Option<String> {
         Some(match self {
-            Self::OtherDigest { expected, actual } => format!("expected {expected}, the bytes have {actual}"),
+            Self::OtherDigest { expected, actual } => {
+                format!("expected {expected}, the bytes have {actual}")
+            }
             Self::Damaged { what } | Self::BrokenJar { what, .. } => what.clone(),
             Self::NoPluginClass { jars, classes } => format!(
                 "{jars} jar{} with {classes} class{} hold no connector, converter, transformation, predicate or config provider",
@@ -200,19 +206,31 @@ impl PluginError {
     /// What to do about it.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
-            Self::Empty | Self::Damaged { .. } => "download the archive again and compare its checksum with the published one",
+            Self::Empty | Self::Damaged { .. } => {
+                "download the archive again and compare its checksum with the published one"
+            }
             Self::TooLarge { .. } | Self::Expands { .. } | Self::TooManyEntries { .. } => {
                 "pack only the connector and the jars it needs; each plugin can be an archive of its own"
             }
-            Self::OtherDigest { .. } => "correct `sha256`, or remove it to accept the file as it is",
-            Self::NotAnArchive { looks: Some(HTML), .. } => {
+            Self::OtherDigest { .. } => {
+                "correct `sha256`, or remove it to accept the file as it is"
+            }
+            Self::NotAnArchive {
+                looks: Some(HTML), ..
+            } => {
                 "the download returned a web page, not the archive: open the link in a browser and look"
             }
-            Self::NotAnArchive { .. } | Self::NotATar => "pack the connector's jars as ZIP or tar.gz",
+            Self::NotAnArchive { .. } | Self::NotATar => {
+                "pack the connector's jars as ZIP or tar.gz"
+            }
             Self::Entry { fault, .. } => fault.hint(),
             Self::Overlap => "no packing tool makes such an archive; take it from its publisher",
-            Self::NoJar => "the archive must hold the connector's jars, not its sources; look for one named `…-plugin` or `…-package`",
-            Self::BrokenJar { .. } => "replace the jar, or leave it out if the connector does not need it",
+            Self::NoJar => {
+                "the archive must hold the connector's jars, not its sources; look for one named `…-plugin` or `…-package`"
+            }
+            Self::BrokenJar { .. } => {
+                "replace the jar, or leave it out if the connector does not need it"
+            }
             Self::NoPluginClass { .. } => {
                 "upload the connector's plugin archive, not a library of it; a connector is a public class that extends SourceConnector or SinkConnector"
             }
@@ -230,25 +248,41 @@ impl PluginError {
         }
     }
 
-    pub(super) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+    pub(super) fn io(
+        doing: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io { doing, path, source }
+        move |source| Self::Io {
+            doing,
+            path,
+            source,
+        }
     }
 
     pub(super) fn entry(name: &[u8], fault: EntryFault) -> Self {
-        Self::Entry { entry: printable(name), fault }
+        Self::Entry {
+            entry: printable(name),
+            fault,
+        }
     }
 }
 
 impl EntryFault {
     fn hint(&self) -> &'static str {
         match self {
-            Self::Leaves | Self::Absolute | Self::Drive => "pack again from within the plugin's folder, with relative names",
-            Self::Backslash => "pack again with a tool that writes forward slashes (ZIP requires them)",
+            Self::Leaves | Self::Absolute | Self::Drive => {
+                "pack again from within the plugin's folder, with relative names"
+            }
+            Self::Backslash => {
+                "pack again with a tool that writes forward slashes (ZIP requires them)"
+            }
             Self::Link => "pack again with the files in place of links (`zip` does so; `tar -h`)",
             Self::Encrypted => "pack again without a password",
             Self::Method => "pack again with deflate, the default of every ZIP tool",
-            Self::Duplicate | Self::CaseCollision(_) | Self::FileAndFolder => "rename or remove one of the two",
+            Self::Duplicate | Self::CaseCollision(_) | Self::FileAndFolder => {
+                "rename or remove one of the two"
+            }
             Self::Ratio(_) => "no jar compresses so well; take the archive from its publisher",
             _ => "pack again with plain files and ordinary names",
         }
@@ -271,20 +305,42 @@ pub(super) fn looks_like(head: &[u8]) -> Option<&'static str> {
         (0, b"%PDF", "a PDF"),
         (0, b"<project", "a Maven pom"),
         (0, b"version https://git-lfs", "a Git LFS pointer"),
-        (257, b"ustar", "a tar archive that is not compressed: run gzip over it"),
+        (
+            257,
+            b"ustar",
+            "a tar archive that is not compressed: run gzip over it",
+        ),
     ];
     let start = head.iter().take_while(|b| b.is_ascii_whitespace()).count();
-    let text: Vec<u8> = head.iter().skip(start).take(16).map(u8::to_ascii_lowercase).collect();
+    let text: Vec<u8> = head
+        .iter()
+        .skip(start)
+        .take(16)
+        .map(u8::to_ascii_lowercase)
+        .collect();
     if text.starts_with(b"<!doctype html") || text.starts_with(b"<html") {
         return Some(HTML);
     }
-    TABLE.iter().find(|(at, magic, _)| head.get(*at..).is_some_and(|rest| rest.starts_with(magic))).map(|(_, _, what)| *what)
+    TABLE
+        .iter()
+        .find(|(at, magic, _)| head.get(*at..).is_some_and(|rest| rest.starts_with(magic)))
+        .map(|(_, _, what)| *what)
 }
 
 /// An entry name for a message: at most 120 characters, control characters escaped.
 pub(super) fn printable(name: &[u8]) -> String {
     let text = String::from_utf8_lossy(name);
-    let mut shown: String = text.chars().take(120).flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect();
+    let mut shown: String = text
+        .chars()
+        .take(120)
+        .flat_map(|c| {
+            if c.is_control() {
+                c.escape_default().collect::<Vec<_>>()
+            } else {
+                vec![c]
+            }
+        })
+        .collect();
     if text.chars().nth(120).is_some() {
         shown.push('…');
     }
@@ -293,7 +349,10 @@ pub(super) fn printable(name: &[u8]) -> String {
 
 fn bytes(n: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    match UNITS.iter().find(|(size, _)| n >= *size && n.is_multiple_of(*size)) {
+    match UNITS
+        .iter()
+        .find(|(size, _)| n >= *size && n.is_multiple_of(*size))
+    {
         Some((size, unit)) => format!("{} {unit}", n / size),
         None => format!("{n} bytes"),
     }

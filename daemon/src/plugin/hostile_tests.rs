@@ -13,7 +13,10 @@ fn refused_with(limits: Limits, bytes: &[u8]) -> PluginError {
     let store = TestStore::new(limits);
     let error = store.register(bytes, &[]).unwrap_err();
     assert_eq!(store.contents(), Vec::<String>::new(), "{error}");
-    assert!(error.hint().is_some() && error.field() == Some("source"), "{error}");
+    assert!(
+        error.hint().is_some() && error.field() == Some("source"),
+        "{error}"
+    );
     error
 }
 
@@ -35,7 +38,10 @@ fn jar() -> Vec<u8> {
 #[test]
 fn what_is_no_archive_is_named_by_its_first_bytes() {
     let text = |bytes: &[u8]| refused(bytes).to_string();
-    assert_eq!(text(b"hello, world"), "this is not an archive: the first bytes are 68 65 6c 6c 6f 2c 20 77 \"hello, w\"");
+    assert_eq!(
+        text(b"hello, world"),
+        "this is not an archive: the first bytes are 68 65 6c 6c 6f 2c 20 77 \"hello, w\""
+    );
     assert!(text(b"\n <!DOCTYPE html><html>").ends_with("(an HTML page)"));
     assert!(refused(b"<html>").hint().unwrap().contains("web page"));
     assert!(text(b"7z\xbc\xaf\x27\x1c....").ends_with("(a 7-Zip archive)"));
@@ -52,7 +58,10 @@ fn an_archive_that_is_cut_off_anywhere_is_refused() {
     for bytes in [&zip, &tar] {
         for end in [4, 20, bytes.len() / 2, bytes.len() - 12] {
             let error = refused(&bytes[..end]);
-            assert!(matches!(error, PluginError::Damaged { .. } | PluginError::NotATar), "{end}: {error}");
+            assert!(
+                matches!(error, PluginError::Damaged { .. } | PluginError::NotATar),
+                "{end}: {error}"
+            );
         }
     }
 }
@@ -60,32 +69,75 @@ fn an_archive_that_is_cut_off_anywhere_is_refused() {
 #[test]
 fn a_name_that_leaves_the_folder_is_refused_in_zip_and_tar() {
     let zip = patched(zip_of(&[("AA/x.jar", &jar())]), b"AA/x.jar", b"../x.jar");
-    assert_eq!(refused(&zip).to_string(), "archive entry `../x.jar` leaves the folder");
+    assert_eq!(
+        refused(&zip).to_string(),
+        "archive entry `../x.jar` leaves the folder"
+    );
     let tar = tar_gz_of(&[("a.jar", &jar()), ("../x.jar", &jar())]);
-    assert_eq!(refused(&tar).to_string(), "archive entry `../x.jar` leaves the folder");
-    for (name, fault) in [(b"/A/x.jar", EntryFault::Absolute), (b"A\\Ax.jar", EntryFault::Backslash), (b"C:/x.jar", EntryFault::Drive)] {
-        assert_eq!(fault_of(refused(&patched(zip_of(&[("AA/x.jar", &jar())]), b"AA/x.jar", name))), fault);
+    assert_eq!(
+        refused(&tar).to_string(),
+        "archive entry `../x.jar` leaves the folder"
+    );
+    for (name, fault) in [
+        (b"/A/x.jar", EntryFault::Absolute),
+        (b"A\\Ax.jar", EntryFault::Backslash),
+        (b"C:/x.jar", EntryFault::Drive),
+    ] {
+        assert_eq!(
+            fault_of(refused(&patched(
+                zip_of(&[("AA/x.jar", &jar())]),
+                b"AA/x.jar",
+                name
+            ))),
+            fault
+        );
     }
     // Also when the file would not be unpacked, and when the archive is a jar itself.
-    assert_eq!(fault_of(refused(&tar_gz_of(&[("a.jar", &jar()), ("../passwd", b"x")]))), EntryFault::Leaves);
-    let fat = zip_of(&[("org/acme/A.class", &ClassMaker::new("org/acme/A").bytes()), ("AA/x.class", b"")]);
-    assert_eq!(fault_of(refused(&patched(fat, b"AA/x.class", b"../x.class"))), EntryFault::Leaves);
+    assert_eq!(
+        fault_of(refused(&tar_gz_of(&[
+            ("a.jar", &jar()),
+            ("../passwd", b"x")
+        ]))),
+        EntryFault::Leaves
+    );
+    let fat = zip_of(&[
+        ("org/acme/A.class", &ClassMaker::new("org/acme/A").bytes()),
+        ("AA/x.class", b""),
+    ]);
+    assert_eq!(
+        fault_of(refused(&patched(fat, b"AA/x.class", b"../x.class"))),
+        EntryFault::Leaves
+    );
 }
 
 #[test]
 fn names_that_collide_are_refused() {
-    let twice = patched(zip_of(&[("a.jar", &jar()), ("b.jar", &jar())]), b"b.jar", b"a.jar");
+    let twice = patched(
+        zip_of(&[("a.jar", &jar()), ("b.jar", &jar())]),
+        b"b.jar",
+        b"a.jar",
+    );
     assert_eq!(fault_of(refused(&twice)), EntryFault::Duplicate);
-    assert_eq!(fault_of(refused(&tar_gz_of(&[("a.jar", &jar()), ("a.jar", &jar())]))), EntryFault::Duplicate);
+    assert_eq!(
+        fault_of(refused(&tar_gz_of(&[("a.jar", &jar()), ("a.jar", &jar())]))),
+        EntryFault::Duplicate
+    );
     let case = zip_of(&[("lib/a.jar", &jar()), ("lib/A.jar", &jar())]);
-    assert_eq!(refused(&case).to_string(), "archive entry `lib/A.jar` differs from `lib/a.jar` only in upper and lower case");
+    assert_eq!(
+        refused(&case).to_string(),
+        "archive entry `lib/A.jar` differs from `lib/a.jar` only in upper and lower case"
+    );
 }
 
 #[test]
 fn links_and_devices_are_refused() {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    zip.add_symlink("a.jar", "/etc/passwd", SimpleFileOptions::default()).unwrap();
-    assert_eq!(fault_of(refused(&zip.finish().unwrap().into_inner())), EntryFault::Link);
+    zip.add_symlink("a.jar", "/etc/passwd", SimpleFileOptions::default())
+        .unwrap();
+    assert_eq!(
+        fault_of(refused(&zip.finish().unwrap().into_inner())),
+        EntryFault::Link
+    );
     for (kind, fault) in [
         (tar::EntryType::Symlink, EntryFault::Link),
         (tar::EntryType::Link, EntryFault::Link),
@@ -101,7 +153,11 @@ fn links_and_devices_are_refused() {
         header.set_cksum();
         let mut builder = tar::Builder::new(Vec::new());
         builder.append(&header, std::io::empty()).unwrap();
-        assert_eq!(fault_of(refused(&gzip(&builder.into_inner().unwrap()))), fault, "{kind:?}");
+        assert_eq!(
+            fault_of(refused(&gzip(&builder.into_inner().unwrap()))),
+            fault,
+            "{kind:?}"
+        );
     }
 }
 
@@ -129,43 +185,104 @@ fn entries_that_share_bytes_are_refused() {
 fn a_bomb_is_stopped_while_it_inflates() {
     let zeros = vec![0_u8; 3 << 20];
     let zip = zip_of(&[("a.jar", &zeros)]);
-    assert_eq!(refused(&zip).to_string(), "archive entry `a.jar` inflates to more than 100 times its compressed size");
-    assert_eq!(fault_of(refused(&tar_gz_of(&[("a.jar", &zeros)]))), EntryFault::Ratio(100));
+    assert_eq!(
+        refused(&zip).to_string(),
+        "archive entry `a.jar` inflates to more than 100 times its compressed size"
+    );
+    assert_eq!(
+        fault_of(refused(&tar_gz_of(&[("a.jar", &zeros)]))),
+        EntryFault::Ratio(100)
+    );
     // The directory may lie about the size: what comes out is counted, or the lie is found.
     let lying = patched(zip, &(3_u32 << 20).to_le_bytes(), &100_u32.to_le_bytes());
-    assert!(matches!(refused(&lying), PluginError::Damaged { .. } | PluginError::Entry { fault: EntryFault::Ratio(_), .. }));
-    let small = Limits { expanded_bytes: 100, ..Limits::default() };
+    assert!(matches!(
+        refused(&lying),
+        PluginError::Damaged { .. }
+            | PluginError::Entry {
+                fault: EntryFault::Ratio(_),
+                ..
+            }
+    ));
+    let small = Limits {
+        expanded_bytes: 100,
+        ..Limits::default()
+    };
     let error = refused_with(small.clone(), &zip_of(&[("a.jar", &jar())]));
-    assert_eq!(error.to_string(), "the archive inflates to more than 100 bytes");
-    assert!(matches!(refused_with(small, &tar_gz_of(&[("a.jar", &jar())])), PluginError::Expands { limit: 100 }));
+    assert_eq!(
+        error.to_string(),
+        "the archive inflates to more than 100 bytes"
+    );
+    assert!(matches!(
+        refused_with(small, &tar_gz_of(&[("a.jar", &jar())])),
+        PluginError::Expands { limit: 100 }
+    ));
     // A jar that is small in the archive and inflates within.
     let inner = zip_of(&[("A.class", &zeros)]);
-    let limits = Limits { expanded_bytes: 1 << 20, ..Limits::default() };
-    assert!(matches!(refused_with(limits.clone(), &tar_gz_of(&[("a.jar", &inner)])), PluginError::Expands { .. }));
+    let limits = Limits {
+        expanded_bytes: 1 << 20,
+        ..Limits::default()
+    };
+    assert!(matches!(
+        refused_with(limits.clone(), &tar_gz_of(&[("a.jar", &inner)])),
+        PluginError::Expands { .. }
+    ));
 }
 
 #[test]
 fn too_many_entries_are_refused_in_the_archive_and_in_a_jar() {
-    let limits = Limits { entries: 2, jar_entries: 3, ..Limits::default() };
+    let limits = Limits {
+        entries: 2,
+        jar_entries: 3,
+        ..Limits::default()
+    };
     let files: [(&str, &[u8]); 3] = [("a.jar", b"1"), ("b", b"2"), ("c", b"3")];
-    assert!(matches!(refused_with(limits.clone(), &zip_of(&files)), PluginError::TooManyEntries { limit: 2, jar: None }));
-    assert!(matches!(refused_with(limits.clone(), &tar_gz_of(&files)), PluginError::TooManyEntries { limit: 2, jar: None }));
+    assert!(matches!(
+        refused_with(limits.clone(), &zip_of(&files)),
+        PluginError::TooManyEntries {
+            limit: 2,
+            jar: None
+        }
+    ));
+    assert!(matches!(
+        refused_with(limits.clone(), &tar_gz_of(&files)),
+        PluginError::TooManyEntries {
+            limit: 2,
+            jar: None
+        }
+    ));
     let inner = zip_of(&[("a", b""), ("b", b""), ("c", b""), ("d", b"")]);
     let error = refused_with(limits, &zip_of(&[("a.jar", &inner)]));
-    assert_eq!(error.to_string(), "there are more than 3 entries in `a.jar`");
+    assert_eq!(
+        error.to_string(),
+        "there are more than 3 entries in `a.jar`"
+    );
 }
 
 #[test]
 fn an_archive_without_jars_or_without_a_connector_class_says_what_is_in_it() {
-    assert!(matches!(refused(&zip_of(&[("README.md", b"x")])), PluginError::NoJar));
+    assert!(matches!(
+        refused(&zip_of(&[("README.md", b"x")])),
+        PluginError::NoJar
+    ));
     assert!(matches!(refused(&zip_of(&[])), PluginError::NoJar));
     assert!(matches!(refused(&tar_gz_of(&[])), PluginError::NoJar));
-    let library = zip_of(&[("org/acme/Lib.class", &ClassMaker::concrete("org/acme/Lib").bytes())]);
+    let library = zip_of(&[(
+        "org/acme/Lib.class",
+        &ClassMaker::concrete("org/acme/Lib").bytes(),
+    )]);
     let error = refused(&zip_of(&[("lib.jar", &library)]));
     assert_eq!(error.to_string(), "no connector class in it");
-    assert!(error.detail().unwrap().starts_with("1 jar with 1 class hold"));
+    assert!(
+        error
+            .detail()
+            .unwrap()
+            .starts_with("1 jar with 1 class hold")
+    );
     let error = refused(&zip_of(&[("p/a.jar", &jar()), ("p/b.jar", b"no jar")]));
-    assert_eq!(error.to_string(), "`b.jar` in the archive is not a readable jar");
+    assert_eq!(
+        error.to_string(),
+        "`b.jar` in the archive is not a readable jar"
+    );
 }
 
 #[test]
@@ -174,9 +291,13 @@ fn long_names_of_tar_are_read_with_a_bound() {
     let mut builder = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
     header.set_size(jar().len() as u64);
-    builder.append_data(&mut header, &long, jar().as_slice()).unwrap();
+    builder
+        .append_data(&mut header, &long, jar().as_slice())
+        .unwrap();
     let store = TestStore::new(Limits::default());
-    let inspection = store.register(&gzip(&builder.into_inner().unwrap()), &[]).unwrap();
+    let inspection = store
+        .register(&gzip(&builder.into_inner().unwrap()), &[])
+        .unwrap();
     assert_eq!(store.jars(&inspection), ["a.jar", "runnel-manifest.jar"]);
 
     let mut tar = Vec::new();
@@ -216,6 +337,10 @@ proptest! {
 fn plain_tar(files: &[(&str, &[u8])]) -> Vec<u8> {
     let packed = tar_gz_of(files);
     let mut plain = Vec::new();
-    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(packed.as_slice()), &mut plain).unwrap();
+    std::io::Read::read_to_end(
+        &mut flate2::read::GzDecoder::new(packed.as_slice()),
+        &mut plain,
+    )
+    .unwrap();
     plain
 }

@@ -41,28 +41,100 @@ pub enum Kind {
 /// The last three count only if a service file names them: Connect itself instantiates them from
 /// worker settings, and libraries have many that are not meant as plugins.
 const KINDS: [(Kind, &str, bool); 9] = [
-    (Kind::Source, "org/apache/kafka/connect/source/SourceConnector", true),
-    (Kind::Sink, "org/apache/kafka/connect/sink/SinkConnector", true),
-    (Kind::Converter, "org/apache/kafka/connect/storage/Converter", true),
-    (Kind::HeaderConverter, "org/apache/kafka/connect/storage/HeaderConverter", true),
-    (Kind::Transformation, "org/apache/kafka/connect/transforms/Transformation", true),
-    (Kind::Predicate, "org/apache/kafka/connect/transforms/predicates/Predicate", true),
-    (Kind::ConfigProvider, "org/apache/kafka/common/config/provider/ConfigProvider", false),
-    (Kind::RestExtension, "org/apache/kafka/connect/rest/ConnectRestExtension", false),
-    (Kind::OverridePolicy, "org/apache/kafka/connect/connector/policy/ConnectorClientConfigOverridePolicy", false),
+    (
+        Kind::Source,
+        "org/apache/kafka/connect/source/SourceConnector",
+        true,
+    ),
+    (
+        Kind::Sink,
+        "org/apache/kafka/connect/sink/SinkConnector",
+        true,
+    ),
+    (
+        Kind::Converter,
+        "org/apache/kafka/connect/storage/Converter",
+        true,
+    ),
+    (
+        Kind::HeaderConverter,
+        "org/apache/kafka/connect/storage/HeaderConverter",
+        true,
+    ),
+    (
+        Kind::Transformation,
+        "org/apache/kafka/connect/transforms/Transformation",
+        true,
+    ),
+    (
+        Kind::Predicate,
+        "org/apache/kafka/connect/transforms/predicates/Predicate",
+        true,
+    ),
+    (
+        Kind::ConfigProvider,
+        "org/apache/kafka/common/config/provider/ConfigProvider",
+        false,
+    ),
+    (
+        Kind::RestExtension,
+        "org/apache/kafka/connect/rest/ConnectRestExtension",
+        false,
+    ),
+    (
+        Kind::OverridePolicy,
+        "org/apache/kafka/connect/connector/policy/ConnectorClientConfigOverridePolicy",
+        false,
+    ),
 ];
 
 /// Kafka's own classes that plugins extend, with their base types: enough to find connectors on a
 /// host where no runtime is registered yet.
 const WELL_KNOWN: &[(&str, &[&str])] = &[
-    ("org/apache/kafka/connect/json/JsonConverter", &["org/apache/kafka/connect/storage/Converter", "org/apache/kafka/connect/storage/HeaderConverter"]),
-    ("org/apache/kafka/connect/storage/StringConverter", &["org/apache/kafka/connect/storage/Converter", "org/apache/kafka/connect/storage/HeaderConverter"]),
-    ("org/apache/kafka/connect/converters/ByteArrayConverter", &["org/apache/kafka/connect/storage/Converter", "org/apache/kafka/connect/storage/HeaderConverter"]),
-    ("org/apache/kafka/connect/converters/NumberConverter", &["org/apache/kafka/connect/storage/Converter", "org/apache/kafka/connect/storage/HeaderConverter"]),
-    ("org/apache/kafka/connect/storage/SimpleHeaderConverter", &["org/apache/kafka/connect/storage/HeaderConverter"]),
-    ("org/apache/kafka/connect/file/FileStreamSourceConnector", &["org/apache/kafka/connect/source/SourceConnector"]),
-    ("org/apache/kafka/connect/file/FileStreamSinkConnector", &["org/apache/kafka/connect/sink/SinkConnector"]),
-    ("org/apache/kafka/connect/mirror/MirrorSourceConnector", &["org/apache/kafka/connect/source/SourceConnector"]),
+    (
+        "org/apache/kafka/connect/json/JsonConverter",
+        &[
+            "org/apache/kafka/connect/storage/Converter",
+            "org/apache/kafka/connect/storage/HeaderConverter",
+        ],
+    ),
+    (
+        "org/apache/kafka/connect/storage/StringConverter",
+        &[
+            "org/apache/kafka/connect/storage/Converter",
+            "org/apache/kafka/connect/storage/HeaderConverter",
+        ],
+    ),
+    (
+        "org/apache/kafka/connect/converters/ByteArrayConverter",
+        &[
+            "org/apache/kafka/connect/storage/Converter",
+            "org/apache/kafka/connect/storage/HeaderConverter",
+        ],
+    ),
+    (
+        "org/apache/kafka/connect/converters/NumberConverter",
+        &[
+            "org/apache/kafka/connect/storage/Converter",
+            "org/apache/kafka/connect/storage/HeaderConverter",
+        ],
+    ),
+    (
+        "org/apache/kafka/connect/storage/SimpleHeaderConverter",
+        &["org/apache/kafka/connect/storage/HeaderConverter"],
+    ),
+    (
+        "org/apache/kafka/connect/file/FileStreamSourceConnector",
+        &["org/apache/kafka/connect/source/SourceConnector"],
+    ),
+    (
+        "org/apache/kafka/connect/file/FileStreamSinkConnector",
+        &["org/apache/kafka/connect/sink/SinkConnector"],
+    ),
+    (
+        "org/apache/kafka/connect/mirror/MirrorSourceConnector",
+        &["org/apache/kafka/connect/source/SourceConnector"],
+    ),
 ];
 
 /// Packages of Kafka that Connect loads from a plugin even when the worker has them too.
@@ -108,18 +180,33 @@ struct World<'a> {
 
 impl World<'_> {
     fn in_runtime(&self, name: &str) -> bool {
-        self.runtimes.iter().any(|runtime| runtime.class(name).is_some())
+        self.runtimes
+            .iter()
+            .any(|runtime| runtime.class(name).is_some())
     }
 
     /// Calls `visit` for the direct base types of a class: Kafka's classes come from the runtime
     /// first, as a worker's class loader does it, all others from the plugin.
     fn bases(&self, name: &str, mut visit: impl FnMut(&str)) {
-        let runtime = || self.runtimes.iter().find_map(|runtime| runtime.class(name)).map(|class| &class.supers);
+        let runtime = || {
+            self.runtimes
+                .iter()
+                .find_map(|runtime| runtime.class(name))
+                .map(|class| &class.supers)
+        };
         let plugin = || self.scan.class(name).map(|class| &class.supers);
-        let found = if is_kafka(name) { runtime().or_else(plugin) } else { plugin() };
+        let found = if is_kafka(name) {
+            runtime().or_else(plugin)
+        } else {
+            plugin()
+        };
         match found {
             Some(supers) => supers.iter().for_each(|base| visit(base)),
-            None => WELL_KNOWN.iter().filter(|(known, _)| *known == name).flat_map(|(_, supers)| *supers).for_each(|base| visit(base)),
+            None => WELL_KNOWN
+                .iter()
+                .filter(|(known, _)| *known == name)
+                .flat_map(|(_, supers)| *supers)
+                .for_each(|base| visit(base)),
         }
     }
 
@@ -138,7 +225,10 @@ impl World<'_> {
     }
 
     fn version(&self, name: &str, ancestry: &HashSet<String>) -> String {
-        let declared = ancestry.iter().filter_map(|name| self.scan.class(name)).any(|class| class.declares_version);
+        let declared = ancestry
+            .iter()
+            .filter_map(|name| self.scan.class(name))
+            .any(|class| class.declares_version);
         let version = declared.then(|| self.scan.version_of(name)).flatten();
         version.unwrap_or("undefined").to_owned()
     }
@@ -147,7 +237,11 @@ impl World<'_> {
 /// The classes of a plugin that Connect can load, sorted.
 pub(super) fn classes(scan: &Scan, runtimes: &[&RuntimeIndex]) -> Vec<PluginClass> {
     let world = World { scan, runtimes };
-    let candidates = scan.classes.values().map(|found| &found.class).filter(|class| class.instantiable);
+    let candidates = scan
+        .classes
+        .values()
+        .map(|found| &found.class)
+        .filter(|class| class.instantiable);
     let (mut own, mut copies) = (Vec::new(), Vec::new());
     for class in candidates {
         let name: &str = &class.name;
@@ -170,24 +264,47 @@ pub(super) fn classes(scan: &Scan, runtimes: &[&RuntimeIndex]) -> Vec<PluginClas
 
 fn found_kinds(world: &World<'_>, name: &str) -> Vec<PluginClass> {
     let ancestry = world.ancestry(name);
-    let named = |base: &str| world.scan.services.get(&base.replace('/', ".")).is_some_and(|names| names.contains(name));
+    let named = |base: &str| {
+        world
+            .scan
+            .services
+            .get(&base.replace('/', "."))
+            .is_some_and(|names| names.contains(name))
+    };
     KINDS
         .iter()
-        .filter(|(_, base, by_hierarchy)| ancestry.contains(*base) && (*by_hierarchy || named(base)))
-        .map(|(kind, ..)| PluginClass { class: name.replace('/', "."), kind: *kind, version: world.version(name, &ancestry) })
+        .filter(|(_, base, by_hierarchy)| {
+            ancestry.contains(*base) && (*by_hierarchy || named(base))
+        })
+        .map(|(kind, ..)| PluginClass {
+            class: name.replace('/', "."),
+            kind: *kind,
+            version: world.version(name, &ancestry),
+        })
         .collect()
 }
 
 /// Service files that the plugin's jars lack for these classes: interface → classes, both as binary
 /// names.
-pub(super) fn missing_services(scan: &Scan, classes: &[PluginClass]) -> BTreeMap<String, BTreeSet<String>> {
+pub(super) fn missing_services(
+    scan: &Scan,
+    classes: &[PluginClass],
+) -> BTreeMap<String, BTreeSet<String>> {
     let mut missing: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for class in classes {
-        let Some((_, base, _)) = KINDS.iter().find(|(kind, ..)| *kind == class.kind) else { continue };
+        let Some((_, base, _)) = KINDS.iter().find(|(kind, ..)| *kind == class.kind) else {
+            continue;
+        };
         let interface = base.replace('/', ".");
-        let there = scan.services.get(&interface).is_some_and(|names| names.contains(&class.class.replace('.', "/")));
+        let there = scan
+            .services
+            .get(&interface)
+            .is_some_and(|names| names.contains(&class.class.replace('.', "/")));
         if !there {
-            missing.entry(interface).or_default().insert(class.class.clone());
+            missing
+                .entry(interface)
+                .or_default()
+                .insert(class.class.clone());
         }
     }
     missing

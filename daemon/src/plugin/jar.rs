@@ -53,6 +53,14 @@ pub(super) struct Class {
     pub(super) references: Vec<KafkaReference>,
 }
 
+impl Class {
+    pub(super) fn declares(&self, name: &str, descriptor: &str) -> bool {
+        self.members
+            .binary_search(&member_key(name, descriptor))
+            .is_ok()
+    }
+}
+
 /// A reference that has to do with Kafka: to one of its classes, or to a member that the class
 /// itself does not declare and may inherit from Kafka.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,26 +75,53 @@ pub(super) struct KafkaReference {
 /// 10⁻⁸) could only hide a missing member.
 pub(super) fn member_key(name: &str, descriptor: &str) -> u64 {
     let bytes = name.bytes().chain([0]).chain(descriptor.bytes());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// Reads the jar at `path`; `label` is its name in messages. `spent` counts inflated bytes over all
 /// jars of a plugin.
-pub(super) fn read(path: &Path, label: &str, reading: Reading, spent: &AtomicU64, limits: &Limits) -> Result<JarFacts, PluginError> {
-    let broken = |what: String| PluginError::BrokenJar { jar: label.to_owned(), what };
+pub(super) fn read(
+    path: &Path,
+    label: &str,
+    reading: Reading,
+    spent: &AtomicU64,
+    limits: &Limits,
+) -> Result<JarFacts, PluginError> {
+    let broken = |what: String| PluginError::BrokenJar {
+        jar: label.to_owned(),
+        what,
+    };
     let mut archive = zipfile::open(path, limits.jar_entries).map_err(|fault| match fault {
-        OpenFault::Io(source) => PluginError::Io { doing: "read", path: path.to_path_buf(), source },
+        OpenFault::Io(source) => PluginError::Io {
+            doing: "read",
+            path: path.to_path_buf(),
+            source,
+        },
         OpenFault::Zip(why) => broken(why.to_string()),
-        OpenFault::TooManyEntries => PluginError::TooManyEntries { limit: limits.jar_entries, jar: Some(label.to_owned()) },
+        OpenFault::TooManyEntries => PluginError::TooManyEntries {
+            limit: limits.jar_entries,
+            jar: Some(label.to_owned()),
+        },
     })?;
     let mut facts = JarFacts::default();
     let mut texts = Texts::default();
     let mut bytes = Vec::new();
     for index in 0..archive.len() {
-        let Some((role, limit)) = role_of(&archive, index, reading, limits) else { continue };
-        let count = read_entry(&mut archive, index, limit, &mut bytes).map_err(|why| broken(why.to_string()))?;
-        if spent.fetch_add(count, Ordering::Relaxed).saturating_add(count) > limits.expanded_bytes {
-            return Err(PluginError::Expands { limit: limits.expanded_bytes });
+        let Some((role, limit)) = role_of(&archive, index, reading, limits) else {
+            continue;
+        };
+        let count = read_entry(&mut archive, index, limit, &mut bytes)
+            .map_err(|why| broken(why.to_string()))?;
+        if spent
+            .fetch_add(count, Ordering::Relaxed)
+            .saturating_add(count)
+            > limits.expanded_bytes
+        {
+            return Err(PluginError::Expands {
+                limit: limits.expanded_bytes,
+            });
         }
         if count > limit {
             continue;
@@ -102,7 +137,11 @@ pub(super) fn read(path: &Path, label: &str, reading: Reading, spent: &AtomicU64
                     facts.classes.push(keep(&class, release, reading));
                 }
             }
-            Role::Service(interface) => facts.services.entry(interface).or_default().extend(service_lines(&bytes)),
+            Role::Service(interface) => facts
+                .services
+                .entry(interface)
+                .or_default()
+                .extend(service_lines(&bytes)),
             Role::Text(kind) => texts.take(kind, &String::from_utf8_lossy(&bytes)),
         }
     }
@@ -127,19 +166,38 @@ enum TextKind {
     Pom,
 }
 
-fn role_of(archive: &ZipArchive<Box<dyn ReadSeek>>, index: usize, reading: Reading, limits: &Limits) -> Option<(Role, u64)> {
+fn role_of(
+    archive: &ZipArchive<Box<dyn ReadSeek>>,
+    index: usize,
+    reading: Reading,
+    limits: &Limits,
+) -> Option<(Role, u64)> {
     let entry = archive.by_index_data(index).ok()?;
     if entry.encrypted() {
         return None;
     }
     let name = std::str::from_utf8(entry.name_raw()).ok()?;
-    let (release, rest) = match name.strip_prefix("META-INF/versions/").and_then(|rest| rest.split_once('/')) {
-        Some((release, rest)) => (release.parse().ok().filter(|r| (9..=JAVA).contains(r))?, rest),
+    let (release, rest) = match name
+        .strip_prefix("META-INF/versions/")
+        .and_then(|rest| rest.split_once('/'))
+    {
+        Some((release, rest)) => (
+            release.parse().ok().filter(|r| (9..=JAVA).contains(r))?,
+            rest,
+        ),
         None => (0, name),
     };
     if let Some(class) = rest.strip_suffix(".class") {
         let wanted = reading == Reading::Plugin || class.starts_with(KAFKA);
-        return wanted.then(|| (Role::Class { release, name: class.to_owned() }, limits.class_bytes));
+        return wanted.then(|| {
+            (
+                Role::Class {
+                    release,
+                    name: class.to_owned(),
+                },
+                limits.class_bytes,
+            )
+        });
     }
     if name == "META-INF/MANIFEST.MF" {
         return Some((Role::Text(TextKind::Manifest), limits.text_bytes));
@@ -160,7 +218,12 @@ fn role_of(archive: &ZipArchive<Box<dyn ReadSeek>>, index: usize, reading: Readi
 }
 
 /// Reads an entry, at most one byte more than `limit`; returns how many bytes came.
-fn read_entry(archive: &mut ZipArchive<Box<dyn ReadSeek>>, index: usize, limit: u64, bytes: &mut Vec<u8>) -> std::io::Result<u64> {
+fn read_entry(
+    archive: &mut ZipArchive<Box<dyn ReadSeek>>,
+    index: usize,
+    limit: u64,
+    bytes: &mut Vec<u8>,
+) -> std::io::Result<u64> {
     bytes.clear();
     let entry = archive.by_index(index).map_err(std::io::Error::other)?;
     let count = entry.take(limit + 1).read_to_end(bytes)?;
@@ -168,11 +231,20 @@ fn read_entry(archive: &mut ZipArchive<Box<dyn ReadSeek>>, index: usize, limit: 
 }
 
 fn keep(class: &ClassFile<'_>, release: u16, reading: Reading) -> Class {
-    let visible = class.methods.iter().chain(&class.fields).filter(|member| member.access & PRIVATE == 0);
-    let mut members: Vec<u64> = visible.map(|m| member_key(&m.name, &m.descriptor)).collect();
+    let visible = class
+        .methods
+        .iter()
+        .chain(&class.fields)
+        .filter(|member| member.access & PRIVATE == 0);
+    let mut members: Vec<u64> = visible
+        .map(|m| member_key(&m.name, &m.descriptor))
+        .collect();
     members.sort_unstable();
     let references = match reading {
-        Reading::Plugin => class.references().filter_map(|reference| kafka_reference(class, reference)).collect(),
+        Reading::Plugin => class
+            .references()
+            .filter_map(|reference| kafka_reference(class, reference))
+            .collect(),
         Reading::Runtime => Vec::new(),
     };
     Class {
@@ -180,11 +252,17 @@ fn keep(class: &ClassFile<'_>, release: u16, reading: Reading) -> Class {
         release,
         major: class.major,
         instantiable: class.is_instantiable(),
-        declares_version: class
-            .methods
+        declares_version: class.methods.iter().any(|m| {
+            m.name == "version"
+                && m.descriptor == "()Ljava/lang/String;"
+                && m.access & ABSTRACT == 0
+        }),
+        supers: class
+            .super_class
             .iter()
-            .any(|m| m.name == "version" && m.descriptor == "()Ljava/lang/String;" && m.access & ABSTRACT == 0),
-        supers: class.super_class.iter().chain(&class.interfaces).map(|name| name.as_ref().into()).collect(),
+            .chain(&class.interfaces)
+            .map(|name| name.as_ref().into())
+            .collect(),
         members: members.into(),
         references,
     }
@@ -192,13 +270,22 @@ fn keep(class: &ClassFile<'_>, release: u16, reading: Reading) -> Class {
 
 fn kafka_reference(class: &ClassFile<'_>, reference: Reference<'_>) -> Option<KafkaReference> {
     match reference {
-        Reference::Class(name) => {
-            name.starts_with(KAFKA).then(|| KafkaReference { owner: name.as_ref().into(), member: None })
-        }
-        Reference::Member { owner, name, descriptor } => {
+        Reference::Class(name) => name.starts_with(KAFKA).then(|| KafkaReference {
+            owner: name.as_ref().into(),
+            member: None,
+        }),
+        Reference::Member {
+            owner,
+            name,
+            descriptor,
+        } => {
             let inherited = || {
                 owner == class.name
-                    && !class.methods.iter().chain(&class.fields).any(|m| m.name == name && m.descriptor == descriptor)
+                    && !class
+                        .methods
+                        .iter()
+                        .chain(&class.fields)
+                        .any(|m| m.name == name && m.descriptor == descriptor)
             };
             (owner.starts_with(KAFKA) || inherited()).then(|| KafkaReference {
                 owner: owner.as_ref().into(),
@@ -212,8 +299,13 @@ fn kafka_reference(class: &ClassFile<'_>, reference: Reference<'_>) -> Option<Ka
 /// comment), in internal form.
 fn service_lines(bytes: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(bytes);
-    let names = text.lines().map(|line| line.split('#').next().unwrap_or("").trim());
-    names.filter(|name| !name.is_empty()).map(|name| name.replace('.', "/")).collect()
+    let names = text
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or("").trim());
+    names
+        .filter(|name| !name.is_empty())
+        .map(|name| name.replace('.', "/"))
+        .collect()
 }
 
 /// Where a jar says its version.
@@ -229,11 +321,17 @@ impl Texts {
     fn take(&mut self, kind: TextKind, text: &str) {
         match kind {
             TextKind::Manifest => {
-                self.multi_release = manifest_value(text, "Multi-Release").is_some_and(|v| v.eq_ignore_ascii_case("true"));
-                self.implementation = manifest_value(text, "Implementation-Version").and_then(plausible);
+                self.multi_release = manifest_value(text, "Multi-Release")
+                    .is_some_and(|v| v.eq_ignore_ascii_case("true"));
+                self.implementation =
+                    manifest_value(text, "Implementation-Version").and_then(plausible);
             }
-            TextKind::BuildVersion => self.build.extend(property(text, "version").and_then(plausible)),
-            TextKind::Pom => self.poms.push(property(text, "version").and_then(plausible)),
+            TextKind::BuildVersion => self
+                .build
+                .extend(property(text, "version").and_then(plausible)),
+            TextKind::Pom => self
+                .poms
+                .push(property(text, "version").and_then(plausible)),
         }
     }
 
@@ -243,14 +341,21 @@ impl Texts {
         if self.build.len() == 1 {
             return self.build.pop_first();
         }
-        let pom = if self.poms.len() == 1 { self.poms.pop().flatten() } else { None };
+        let pom = if self.poms.len() == 1 {
+            self.poms.pop().flatten()
+        } else {
+            None
+        };
         self.implementation.or(pom)
     }
 }
 
 /// A version that is text of a sensible length and not a placeholder that a build forgot to fill.
 fn plausible(version: String) -> Option<String> {
-    let ok = !version.is_empty() && version.len() <= 100 && !version.contains("${") && !version.chars().any(char::is_control);
+    let ok = !version.is_empty()
+        && version.len() <= 100
+        && !version.contains("${")
+        && !version.chars().any(char::is_control);
     ok.then_some(version)
 }
 
@@ -263,7 +368,13 @@ fn manifest_value(text: &str, key: &str) -> Option<String> {
         name.eq_ignore_ascii_case(key).then_some(value)
     })?;
     let rest = lines.map_while(|line| line.strip_prefix(' '));
-    Some(std::iter::once(first).chain(rest).collect::<String>().trim().to_owned())
+    Some(
+        std::iter::once(first)
+            .chain(rest)
+            .collect::<String>()
+            .trim()
+            .to_owned(),
+    )
 }
 
 fn property(text: &str, key: &str) -> Option<String> {
@@ -280,8 +391,14 @@ mod tests {
     #[test]
     fn a_manifest_value_may_go_on_over_lines_and_ends_with_the_main_section() {
         let text = "Manifest-Version: 1.0\r\nImplementation-Version: 3.5\r\n .0.Final\r\nmulti-release: TRUE\r\n\r\nName: x\r\nOther: y\r\n";
-        assert_eq!(manifest_value(text, "Implementation-Version").as_deref(), Some("3.5.0.Final"));
-        assert_eq!(manifest_value(text, "Multi-Release").as_deref(), Some("TRUE"));
+        assert_eq!(
+            manifest_value(text, "Implementation-Version").as_deref(),
+            Some("3.5.0.Final")
+        );
+        assert_eq!(
+            manifest_value(text, "Multi-Release").as_deref(),
+            Some("TRUE")
+        );
         assert_eq!(manifest_value(text, "Other"), None);
     }
 
@@ -289,13 +406,26 @@ mod tests {
     fn the_version_comes_from_build_version_then_manifest_then_a_single_pom() {
         let version = |texts: &[(TextKind, &str)]| {
             let mut found = Texts::default();
-            texts.iter().for_each(|(kind, text)| found.take(*kind, text));
+            for (kind, text) in texts {
+                found.take(*kind, text);
+            }
             found.version()
         };
         let manifest = (TextKind::Manifest, "Implementation-Version: 2\n");
         let pom = (TextKind::Pom, "#x\nversion = 3\n");
-        assert_eq!(version(&[(TextKind::BuildVersion, "version=1"), manifest, pom]).as_deref(), Some("1"));
-        assert_eq!(version(&[(TextKind::BuildVersion, "version=${project.version}"), manifest, pom]).as_deref(), Some("2"));
+        assert_eq!(
+            version(&[(TextKind::BuildVersion, "version=1"), manifest, pom]).as_deref(),
+            Some("1")
+        );
+        assert_eq!(
+            version(&[
+                (TextKind::BuildVersion, "version=${project.version}"),
+                manifest,
+                pom
+            ])
+            .as_deref(),
+            Some("2")
+        );
         assert_eq!(version(&[pom]).as_deref(), Some("3"));
         assert_eq!(version(&[pom, pom]), None);
         assert_eq!(version(&[]), None);
@@ -303,6 +433,9 @@ mod tests {
 
     #[test]
     fn a_service_file_names_one_class_a_line_with_comments() {
-        assert_eq!(service_lines(b"# head\n a.B # tail\n\nc.D\r\n"), ["a/B", "c/D"]);
+        assert_eq!(
+            service_lines(b"# head\n a.B # tail\n\nc.D\r\n"),
+            ["a/B", "c/D"]
+        );
     }
 }

@@ -78,12 +78,19 @@ impl<'a> Budget<'a> {
 
     /// Takes note of `produced` more bytes. `entry_in` and `entry_out` are what the ratio is
     /// judged by: of one entry in a ZIP, of the whole stream so far in a tar.gz.
-    pub(super) fn count(&mut self, produced: u64, entry_in: u64, entry_out: u64) -> Result<(), Overrun> {
+    pub(super) fn count(
+        &mut self,
+        produced: u64,
+        entry_in: u64,
+        entry_out: u64,
+    ) -> Result<(), Overrun> {
         self.out = self.out.saturating_add(produced);
         if self.out > self.limits.expanded_bytes {
             return Err(Overrun::Expanded);
         }
-        if entry_out > self.limits.ratio_slack_bytes && entry_out > entry_in.saturating_mul(self.limits.ratio) {
+        if entry_out > self.limits.ratio_slack_bytes
+            && entry_out > entry_in.saturating_mul(self.limits.ratio)
+        {
             return Err(Overrun::Ratio);
         }
         Ok(())
@@ -96,7 +103,12 @@ mod tests {
 
     #[test]
     fn the_budget_stops_at_the_total_and_at_the_ratio_but_not_within_the_slack() {
-        let limits = Limits { expanded_bytes: 1000, ratio: 10, ratio_slack_bytes: 50, ..Limits::default() };
+        let limits = Limits {
+            expanded_bytes: 1000,
+            ratio: 10,
+            ratio_slack_bytes: 50,
+            ..Limits::default()
+        };
         let mut budget = Budget::new(&limits);
         assert_eq!(budget.count(50, 1, 50), Ok(()));
         assert_eq!(budget.count(1, 1, 51), Err(Overrun::Ratio));

@@ -62,13 +62,23 @@ pub fn class_file_major_of(java: u16) -> u16 {
 /// Resolves what the plugin uses of Kafka against one runtime.
 pub(super) fn check(scan: &Scan, runtime: &RuntimeIndex) -> RuntimeFit {
     let fit = match runtime.java() {
-        Some(has) if scan.java_major > class_file_major_of(has) => Fit::JavaTooOld { needs: java_of_class_file(scan.java_major), has },
+        Some(has) if scan.java_major > class_file_major_of(has) => Fit::JavaTooOld {
+            needs: java_of_class_file(scan.java_major),
+            has,
+        },
         _ => {
             let missing: Vec<String> = missing(scan, runtime).into_iter().collect();
-            if missing.is_empty() { Fit::Compatible } else { Fit::Incompatible { missing } }
+            if missing.is_empty() {
+                Fit::Compatible
+            } else {
+                Fit::Incompatible { missing }
+            }
         }
     };
-    RuntimeFit { runtime: runtime.name().to_owned(), fit }
+    RuntimeFit {
+        runtime: runtime.name().to_owned(),
+        fit,
+    }
 }
 
 fn missing(scan: &Scan, runtime: &RuntimeIndex) -> BTreeSet<String> {
@@ -106,11 +116,18 @@ struct World<'a> {
 impl World<'_> {
     fn resolve(&self, reference: &KafkaReference) -> Found {
         let owner: &str = &reference.owner;
-        if is_kafka(owner) && self.runtime.class(owner).is_none() && self.scan.class(owner).is_none() {
+        if is_kafka(owner)
+            && self.runtime.class(owner).is_none()
+            && self.scan.class(owner).is_none()
+        {
             // A whole package that is not there belongs to a part of Kafka that workers do not
             // carry (Kafka Streams, as metrics libraries name it): optional, or it would work
             // nowhere. A class that is gone from a package that is there was removed.
-            return if self.runtime.has_package_of(owner) { Found::No } else { Found::Unknown };
+            return if self.runtime.has_package_of(owner) {
+                Found::No
+            } else {
+                Found::Unknown
+            };
         }
         match &reference.member {
             None => Found::Yes,
@@ -124,15 +141,9 @@ impl World<'_> {
         let mut seen = HashSet::from([owner]);
         let mut open = vec![owner];
         while let Some(class) = open.pop() {
-            let (declares, supers) = match self.look(class) {
-                Some(seen) => (seen.0(name, descriptor), seen.1),
-                None => match jdk_declares(class, name, descriptor) {
-                    Some(declares) => (declares, [].as_slice()),
-                    None => {
-                        answer = Found::Unknown;
-                        continue;
-                    }
-                },
+            let Some((declares, supers)) = self.look(class, name, descriptor) else {
+                answer = Found::Unknown;
+                continue;
             };
             if declares {
                 return Found::Yes;
@@ -148,22 +159,24 @@ impl World<'_> {
             }
         }
         // A member that has nothing to do with Kafka is another library's matter.
-        if through_kafka { answer } else { Found::Unknown }
+        if through_kafka {
+            answer
+        } else {
+            Found::Unknown
+        }
     }
 
-    /// A class as the worker's loaders would find it: whether it declares a member, and its bases.
-    #[expect(clippy::type_complexity, reason = "a pair of views on one of two kinds of class, used in one place")]
-    fn look(&self, name: &str) -> Option<(Box<dyn Fn(&str, &str) -> bool + '_>, &[Box<str>])> {
-        if is_kafka(name)
-            && let Some(class) = self.runtime.class(name)
-        {
-            return Some((Box::new(|member, descriptor| class.declares(member, descriptor)), &class.supers));
+    /// Whether a class declares a member, and its bases, as the worker's loaders find it: Kafka's
+    /// classes in the runtime first, then the plugin's own, then the JDK's. None if it is nowhere.
+    fn look(&self, class: &str, name: &str, descriptor: &str) -> Option<(bool, &[Box<str>])> {
+        let runtime = is_kafka(class).then(|| self.runtime.class(class)).flatten();
+        if let Some(class) = runtime {
+            return Some((class.declares(name, descriptor), &class.supers));
         }
-        let class = self.scan.class(name)?;
-        Some((
-            Box::new(|member, descriptor| class.members.binary_search(&super::jar::member_key(member, descriptor)).is_ok()),
-            &class.supers,
-        ))
+        if let Some(class) = self.scan.class(class) {
+            return Some((class.declares(name, descriptor), &class.supers));
+        }
+        jdk_declares(class, name, descriptor).map(|declares| (declares, [].as_slice()))
     }
 }
 
@@ -177,19 +190,50 @@ const JDK: &[(&str, &[&str])] = &[
     ("java/lang/RuntimeException", THROWABLE),
     ("java/lang/IllegalArgumentException", THROWABLE),
     ("java/lang/IllegalStateException", THROWABLE),
-    ("java/lang/Enum", &["name", "ordinal", "compareTo", "getDeclaringClass", "describeConstable", "valueOf"]),
+    (
+        "java/lang/Enum",
+        &[
+            "name",
+            "ordinal",
+            "compareTo",
+            "getDeclaringClass",
+            "describeConstable",
+            "valueOf",
+        ],
+    ),
     ("java/lang/AutoCloseable", &["close"]),
     ("java/io/Closeable", &["close"]),
     ("java/io/Serializable", &[]),
     ("java/lang/Cloneable", &[]),
     ("java/lang/Comparable", &["compareTo"]),
     ("java/lang/Runnable", &["run"]),
-    ("java/lang/Iterable", &["iterator", "forEach", "spliterator"]),
+    (
+        "java/lang/Iterable",
+        &["iterator", "forEach", "spliterator"],
+    ),
 ];
-const OBJECT: &[&str] = &["getClass", "hashCode", "equals", "clone", "toString", "notify", "notifyAll", "wait", "finalize"];
+const OBJECT: &[&str] = &[
+    "getClass",
+    "hashCode",
+    "equals",
+    "clone",
+    "toString",
+    "notify",
+    "notifyAll",
+    "wait",
+    "finalize",
+];
 const THROWABLE: &[&str] = &[
-    "getMessage", "getLocalizedMessage", "getCause", "initCause", "printStackTrace", "fillInStackTrace",
-    "getStackTrace", "setStackTrace", "addSuppressed", "getSuppressed",
+    "getMessage",
+    "getLocalizedMessage",
+    "getCause",
+    "initCause",
+    "printStackTrace",
+    "fillInStackTrace",
+    "getStackTrace",
+    "setStackTrace",
+    "addSuppressed",
+    "getSuppressed",
 ];
 
 /// Whether a type of the JDK has a method of this name (in any form: a removed overload of one of
@@ -206,7 +250,11 @@ fn words(reference: &KafkaReference) -> String {
         None => owner,
         Some((name, descriptor)) if descriptor.starts_with('(') => {
             let parameters = parameters(descriptor).join(", ");
-            if &**name == "<init>" { format!("new {owner}({parameters})") } else { format!("{owner}.{name}({parameters})") }
+            if &**name == "<init>" {
+                format!("new {owner}({parameters})")
+            } else {
+                format!("{owner}.{name}({parameters})")
+            }
         }
         Some((name, _)) => format!("{owner}.{name}"),
     }
@@ -214,18 +262,24 @@ fn words(reference: &KafkaReference) -> String {
 
 /// The simple names of a method's parameters.
 fn parameters(descriptor: &str) -> Vec<String> {
-    let mut rest = descriptor.strip_prefix('(').and_then(|rest| rest.split_once(')')).map_or("", |(inside, _)| inside);
+    let mut rest = descriptor
+        .strip_prefix('(')
+        .and_then(|rest| rest.split_once(')'))
+        .map_or("", |(inside, _)| inside);
     let mut names = Vec::new();
     while !rest.is_empty() {
         let element = rest.trim_start_matches('[');
         let dimensions = rest.len() - element.len();
-        let (name, after) = match element.strip_prefix('L').and_then(|class| class.split_once(';')) {
-            Some((class, after)) => (class.rsplit(['/', '$']).next().unwrap_or(class), after),
-            None => {
+        let class = element
+            .strip_prefix('L')
+            .and_then(|class| class.split_once(';'));
+        let (name, after) = class.map_or_else(
+            || {
                 let mut letters = element.chars();
                 (primitive(letters.next()), letters.as_str())
-            }
-        };
+            },
+            |(class, after)| (class.rsplit(['/', '$']).next().unwrap_or(class), after),
+        );
         names.push(format!("{name}{}", "[]".repeat(dimensions)));
         rest = after;
     }
@@ -253,14 +307,26 @@ mod tests {
     #[test]
     fn references_are_written_as_java_writes_them() {
         let words = |member: Option<(&str, &str)>| {
-            super::words(&KafkaReference { owner: "org/apache/kafka/X".into(), member: member.map(|(n, d)| (n.into(), d.into())) })
+            super::words(&KafkaReference {
+                owner: "org/apache/kafka/X".into(),
+                member: member.map(|(n, d)| (n.into(), d.into())),
+            })
         };
-        assert_eq!(words(Some(("poll", "(J)Lorg/Y;"))), "org.apache.kafka.X.poll(long)");
-        assert_eq!(words(Some(("<init>", "([[ILjava/util/Map$Entry;Z)V"))), "new org.apache.kafka.X(int[][], Entry, boolean)");
-        assert_eq!(words(Some(("NAME", "Ljava/lang/String;"))), "org.apache.kafka.X.NAME");
+        assert_eq!(
+            words(Some(("poll", "(J)Lorg/Y;"))),
+            "org.apache.kafka.X.poll(long)"
+        );
+        assert_eq!(
+            words(Some(("<init>", "([[ILjava/util/Map$Entry;Z)V"))),
+            "new org.apache.kafka.X(int[][], Entry, boolean)"
+        );
+        assert_eq!(
+            words(Some(("NAME", "Ljava/lang/String;"))),
+            "org.apache.kafka.X.NAME"
+        );
         assert_eq!(words(None), "org.apache.kafka.X");
         // Nonsense from a hostile class file ends as well.
-        assert_eq!(parameters("([[[[Lx"), ["?[][][][]", "?"]);
+        assert_eq!(parameters("([[[[Lx)V"), ["?[][][][]", "?"]);
     }
 
     #[test]

@@ -60,7 +60,12 @@ impl Receiver {
             .prefix(".upload-")
             .tempfile_in(staging)
             .map_err(PluginError::io("make a temporary file in", staging))?;
-        Ok(Self { file, hash: Sha256::new(), size: 0, limit })
+        Ok(Self {
+            file,
+            hash: Sha256::new(),
+            size: 0,
+            limit,
+        })
     }
 
     /// Appends a chunk. Writes to the page cache: call it where a short blocking call is fine, or
@@ -69,12 +74,16 @@ impl Receiver {
     /// # Errors
     /// [`PluginError::TooLarge`] beyond the limit, [`PluginError::Io`] if the disk refuses.
     pub fn write(&mut self, chunk: &[u8]) -> Result<(), PluginError> {
-        self.size = self.size.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+        self.size = self
+            .size
+            .saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
         if self.size > self.limit {
             return Err(PluginError::TooLarge { limit: self.limit });
         }
         self.hash.update(chunk);
-        self.file.write_all(chunk).map_err(PluginError::io("write", self.file.path()))
+        self.file
+            .write_all(chunk)
+            .map_err(PluginError::io("write", self.file.path()))
     }
 
     /// Ends the upload; `expected` is the digest that the uploader announced or the user pinned.
@@ -82,14 +91,23 @@ impl Receiver {
     /// # Errors
     /// [`PluginError::Empty`], [`PluginError::OtherDigest`], or [`PluginError::Io`].
     pub fn finish(mut self, expected: Option<&Digest>) -> Result<Received, PluginError> {
-        self.file.flush().map_err(PluginError::io("write", self.file.path()))?;
+        self.file
+            .flush()
+            .map_err(PluginError::io("write", self.file.path()))?;
         if self.size == 0 {
             return Err(PluginError::Empty);
         }
         let sha256 = Digest::from_bytes(self.hash.finalize().into());
         match expected {
-            Some(expected) if *expected != sha256 => Err(PluginError::OtherDigest { expected: expected.clone(), actual: sha256 }),
-            _ => Ok(Received { file: self.file, sha256, size_bytes: self.size }),
+            Some(expected) if *expected != sha256 => Err(PluginError::OtherDigest {
+                expected: expected.clone(),
+                actual: sha256,
+            }),
+            _ => Ok(Received {
+                file: self.file,
+                sha256,
+                size_bytes: self.size,
+            }),
         }
     }
 }
@@ -119,7 +137,8 @@ impl Received {
         let mut input = std::fs::File::open(source).map_err(PluginError::io("open", source))?;
         let mut chunk = vec![0; 256 * 1024];
         loop {
-            let count = std::io::Read::read(&mut input, &mut chunk).map_err(PluginError::io("read", source))?;
+            let count = std::io::Read::read(&mut input, &mut chunk)
+                .map_err(PluginError::io("read", source))?;
             if count == 0 {
                 return receiver.finish(None);
             }
@@ -132,7 +151,12 @@ impl Received {
 ///
 /// # Errors
 /// [`ReceiveError`]; nothing stays on disk then.
-pub async fn receive<S, E>(mut chunks: S, staging: PathBuf, limit: u64, expected: Option<Digest>) -> Result<Received, ReceiveError>
+pub async fn receive<S, E>(
+    mut chunks: S,
+    staging: PathBuf,
+    limit: u64,
+    expected: Option<Digest>,
+) -> Result<Received, ReceiveError>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
     E: std::fmt::Display,
@@ -147,7 +171,9 @@ where
         while let Some(chunk) = queue.blocking_recv() {
             receiver.write(&chunk)?;
         }
-        ended.blocking_recv().map_err(|_| ReceiveError::Interrupted("the sender went away".to_owned()))?;
+        ended
+            .blocking_recv()
+            .map_err(|_| ReceiveError::Interrupted("the sender went away".to_owned()))?;
         Ok(receiver.finish(expected.as_ref())?)
     });
     let sent = loop {
@@ -170,7 +196,9 @@ where
     };
     drop((sender, complete));
     // Awaited in every case, so that the temporary file is gone when an error is returned.
-    let written = writer.await.map_err(|why| ReceiveError::Interrupted(why.to_string()))?;
+    let written = writer
+        .await
+        .map_err(|why| ReceiveError::Interrupted(why.to_string()))?;
     sent.and(written)
 }
 
@@ -179,8 +207,15 @@ mod tests {
     use super::*;
     use futures_util::stream;
 
-    fn chunks(parts: &[&'static str]) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Unpin + use<> {
-        stream::iter(parts.iter().map(|p| Ok(Bytes::from_static(p.as_bytes()))).collect::<Vec<_>>())
+    fn chunks(
+        parts: &[&'static str],
+    ) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Unpin + use<> {
+        stream::iter(
+            parts
+                .iter()
+                .map(|p| Ok(Bytes::from_static(p.as_bytes())))
+                .collect::<Vec<_>>(),
+        )
     }
 
     fn files_in(folder: &Path) -> usize {
@@ -190,9 +225,20 @@ mod tests {
     #[tokio::test]
     async fn an_upload_is_counted_hashed_and_removed_when_dropped() {
         let staging = tempfile::tempdir().unwrap();
-        let received = receive(chunks(&["a", "bc"]), staging.path().into(), 3, None).await.unwrap();
-        assert_eq!(received.sha256().as_str(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-        assert_eq!((received.size_bytes(), std::fs::read(received.path()).unwrap()), (3, b"abc".to_vec()));
+        let received = receive(chunks(&["a", "bc"]), staging.path().into(), 3, None)
+            .await
+            .unwrap();
+        assert_eq!(
+            received.sha256().as_str(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert_eq!(
+            (
+                received.size_bytes(),
+                std::fs::read(received.path()).unwrap()
+            ),
+            (3, b"abc".to_vec())
+        );
         drop(received);
         assert_eq!(files_in(staging.path()), 0);
     }
@@ -203,11 +249,29 @@ mod tests {
         let into = || staging.path().to_path_buf();
         let empty = receive(chunks(&[]), into(), 3, None).await.unwrap_err();
         assert!(matches!(empty, ReceiveError::Plugin(PluginError::Empty)));
-        let large = receive(chunks(&["ab", "cd"]), into(), 3, None).await.unwrap_err();
-        assert!(matches!(large, ReceiveError::Plugin(PluginError::TooLarge { limit: 3 })));
-        let other = receive(chunks(&["ab"]), into(), 3, Some(Digest::from_bytes([7; 32]))).await.unwrap_err();
-        assert!(matches!(other, ReceiveError::Plugin(PluginError::OtherDigest { .. })));
-        let broken = stream::iter([Ok(Bytes::from_static(b"a")), Err(std::io::Error::other("reset by peer"))]);
+        let large = receive(chunks(&["ab", "cd"]), into(), 3, None)
+            .await
+            .unwrap_err();
+        assert!(matches!(
+            large,
+            ReceiveError::Plugin(PluginError::TooLarge { limit: 3 })
+        ));
+        let other = receive(
+            chunks(&["ab"]),
+            into(),
+            3,
+            Some(Digest::from_bytes([7; 32])),
+        )
+        .await
+        .unwrap_err();
+        assert!(matches!(
+            other,
+            ReceiveError::Plugin(PluginError::OtherDigest { .. })
+        ));
+        let broken = stream::iter([
+            Ok(Bytes::from_static(b"a")),
+            Err(std::io::Error::other("reset by peer")),
+        ]);
         let broken = receive(broken, into(), 3, None).await.unwrap_err();
         assert!(matches!(broken, ReceiveError::Interrupted(why) if why.contains("reset by peer")));
         assert_eq!(files_in(staging.path()), 0);

@@ -69,12 +69,20 @@ impl RuntimeIndex {
         let libs = home.join("libs");
         let jars = jars_of(&libs)?;
         // A runtime is installed by the host's owner: its jars are trusted, unlike a plugin's.
-        let limits = Limits { expanded_bytes: u64::MAX, ..Limits::default() };
+        let limits = Limits {
+            expanded_bytes: u64::MAX,
+            ..Limits::default()
+        };
         let mut classes = HashMap::new();
-        for facts in read_all(&libs, &jars, Reading::Runtime, &limits).map_err(IndexError::Unreadable)? {
+        for facts in
+            read_all(&libs, &jars, Reading::Runtime, &limits).map_err(IndexError::Unreadable)?
+        {
             for class in facts.classes {
                 // The first jar on the (sorted) class path wins.
-                classes.entry(class.name).or_insert(RuntimeClass { supers: class.supers, members: class.members });
+                classes.entry(class.name).or_insert(RuntimeClass {
+                    supers: class.supers,
+                    members: class.members,
+                });
             }
         }
         if !classes.contains_key(WORKER) {
@@ -96,7 +104,14 @@ impl RuntimeIndex {
             return Ok(Self::of(name, classes));
         }
         let index = Self::build(name, home)?;
-        if let Err(why) = write_cache(&file, CacheFile { format: FORMAT, key, classes: index.classes.clone() }) {
+        if let Err(why) = write_cache(
+            &file,
+            &CacheFile {
+                format: FORMAT,
+                key,
+                classes: index.classes.clone(),
+            },
+        ) {
             tracing::warn!(file = %file.display(), %why, "the index of a runtime is not kept");
         }
         Ok(index)
@@ -126,8 +141,16 @@ impl RuntimeIndex {
     }
 
     fn of(name: &str, classes: HashMap<Box<str>, RuntimeClass>) -> Self {
-        let packages = classes.keys().map(|class| package_of(class).into()).collect();
-        Self { name: name.to_owned(), java: None, classes, packages }
+        let packages = classes
+            .keys()
+            .map(|class| package_of(class).into())
+            .collect();
+        Self {
+            name: name.to_owned(),
+            java: None,
+            classes,
+            packages,
+        }
     }
 
     pub(super) fn class(&self, name: &str) -> Option<&RuntimeClass> {
@@ -142,7 +165,9 @@ impl RuntimeIndex {
 
 impl RuntimeClass {
     pub(super) fn declares(&self, name: &str, descriptor: &str) -> bool {
-        self.members.binary_search(&member_key(name, descriptor)).is_ok()
+        self.members
+            .binary_search(&member_key(name, descriptor))
+            .is_ok()
     }
 }
 
@@ -167,7 +192,11 @@ fn key_of(libs: &Path, jars: &[String]) -> Result<Digest, PluginError> {
     for name in jars {
         let path = libs.join(name);
         let meta = fs::metadata(&path).map_err(PluginError::io("look at", &path))?;
-        let modified = meta.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+        let modified = meta
+            .modified()
+            .ok()
+            .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+            .unwrap_or_default();
         hash.update(format!("{name}\0{}\0{}\n", meta.len(), modified.as_nanos()));
     }
     Ok(Digest::from_bytes(hash.finalize().into()))
@@ -179,11 +208,11 @@ fn read_cache(file: &Path, key: &Digest) -> Option<HashMap<Box<str>, RuntimeClas
 }
 
 /// Writes aside and renames, so that a reader never sees half a file.
-fn write_cache(file: &Path, content: CacheFile) -> std::io::Result<()> {
+fn write_cache(file: &Path, content: &CacheFile) -> std::io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let mut aside = tempfile::NamedTempFile::new_in(folder)?;
-    aside.write_all(&serde_json::to_vec(&content)?)?;
+    aside.write_all(&serde_json::to_vec(content)?)?;
     aside.as_file().sync_all()?;
     aside.persist(file)?;
     Ok(())
@@ -201,26 +230,47 @@ mod tests {
     }
 
     fn add_jar(home: &Path, name: &str, classes: &[&str]) {
-        let files: Vec<(String, Vec<u8>)> = classes.iter().map(|c| (format!("{c}.class"), ClassMaker::new(c).bytes())).collect();
-        let files: Vec<(&str, &[u8])> = files.iter().map(|(n, b)| (n.as_str(), b.as_slice())).collect();
+        let files: Vec<(String, Vec<u8>)> = classes
+            .iter()
+            .map(|c| (format!("{c}.class"), ClassMaker::new(c).bytes()))
+            .collect();
+        let files: Vec<(&str, &[u8])> = files
+            .iter()
+            .map(|(n, b)| (n.as_str(), b.as_slice()))
+            .collect();
         fs::write(home.join("libs").join(name), zip_of(&files)).unwrap();
     }
 
     #[test]
     fn a_folder_without_jars_or_without_connect_is_no_runtime() {
         let home = home();
-        assert!(matches!(RuntimeIndex::build("x", Path::new("/nowhere")), Err(IndexError::NoJars(_))));
-        assert!(matches!(RuntimeIndex::build("x", home.path()), Err(IndexError::NoJars(_))));
+        assert!(matches!(
+            RuntimeIndex::build("x", Path::new("/nowhere")),
+            Err(IndexError::NoJars(_))
+        ));
+        assert!(matches!(
+            RuntimeIndex::build("x", home.path()),
+            Err(IndexError::NoJars(_))
+        ));
         add_jar(home.path(), "a.jar", &["org/acme/A"]);
-        assert!(matches!(RuntimeIndex::build("x", home.path()), Err(IndexError::NotConnect(_))));
+        assert!(matches!(
+            RuntimeIndex::build("x", home.path()),
+            Err(IndexError::NotConnect(_))
+        ));
     }
 
     #[test]
-    fn an_index_is_read_back_from_its_cache_and_made_again_when_a_jar_changes_or_the_cache_is_damaged() {
+    fn an_index_is_read_back_from_its_cache_and_made_again_when_a_jar_changes_or_the_cache_is_damaged()
+     {
         let (home, cache) = (home(), tempfile::tempdir().unwrap());
         add_jar(home.path(), "a.jar", &[WORKER]);
         let open = || RuntimeIndex::open("x", home.path(), cache.path()).unwrap();
-        let files = || fs::read_dir(cache.path()).unwrap().map(|f| f.unwrap().path()).collect::<Vec<_>>();
+        let files = || {
+            fs::read_dir(cache.path())
+                .unwrap()
+                .map(|f| f.unwrap().path())
+                .collect::<Vec<_>>()
+        };
         let first = open();
         assert_eq!((first.class_count(), files().len()), (1, 1));
         assert_eq!(open(), first);

@@ -1,7 +1,7 @@
 //! Reads all jars of a plugin's folder and puts their classes together as a JVM would see them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -87,7 +87,10 @@ pub(super) fn jars_in(folder: &Path) -> Result<Vec<String>, PluginError> {
 /// Reads the jars of a plugin's folder.
 pub(super) fn scan(folder: &Path, limits: &Limits) -> Result<Scan, PluginError> {
     let jars = jars_in(folder)?;
-    let mut scan = Scan { jars: jars.len(), ..Scan::default() };
+    let mut scan = Scan {
+        jars: jars.len(),
+        ..Scan::default()
+    };
     for facts in read_all(folder, &jars, Reading::Plugin, limits)? {
         scan.add(facts);
     }
@@ -95,16 +98,29 @@ pub(super) fn scan(folder: &Path, limits: &Limits) -> Result<Scan, PluginError> 
 }
 
 /// Reads jars on a few threads; the answers are in the order of the names.
-pub(super) fn read_all(folder: &Path, jars: &[String], reading: Reading, limits: &Limits) -> Result<Vec<JarFacts>, PluginError> {
+pub(super) fn read_all(
+    folder: &Path,
+    jars: &[String],
+    reading: Reading,
+    limits: &Limits,
+) -> Result<Vec<JarFacts>, PluginError> {
     let (next, spent) = (AtomicUsize::new(0), AtomicU64::new(0));
     let done = Mutex::new(Vec::with_capacity(jars.len()));
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS).min(jars.len().max(1));
+    let threads = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(THREADS)
+        .min(jars.len().max(1));
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while let Some((index, name)) = { let index = next.fetch_add(1, Ordering::Relaxed); jars.get(index).map(|name| (index, name)) } {
+                while let Some((index, name)) = {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    jars.get(index).map(|name| (index, name))
+                } {
                     let facts = jar::read(&folder.join(name), name, reading, &spent, limits);
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push((index, facts));
+                    done.lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push((index, facts));
                 }
             });
         }

@@ -53,7 +53,10 @@ impl PluginFiles {
         fs::create_dir_all(&folder).map_err(PluginError::io("make the folder", &folder))?;
         for entry in fs::read_dir(&folder).map_err(PluginError::io("list", &folder))? {
             let path = entry.map_err(PluginError::io("list", &folder))?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or("");
             if name.starts_with(ASIDE) {
                 remove_tree(&path)?;
             } else if name.starts_with(".upload-") {
@@ -101,7 +104,11 @@ impl PluginFiles {
     ///
     /// # Errors
     /// [`PluginError`]; nothing of the upload is in the store then.
-    pub fn register(&self, upload: &Received, runtimes: &[&RuntimeIndex]) -> Result<Inspection, PluginError> {
+    pub fn register(
+        &self,
+        upload: &Received,
+        runtimes: &[&RuntimeIndex],
+    ) -> Result<Inspection, PluginError> {
         if self.contains(upload.sha256()) {
             return self.inspect(upload.sha256(), upload.size_bytes(), runtimes);
         }
@@ -112,14 +119,25 @@ impl PluginFiles {
         let classes = checked_classes(&scan, runtimes)?;
         manifest::write(&jars, &inspect::missing_services(&scan, &classes))?;
         self.publish(&finished.0, upload.sha256())?;
-        Ok(inspection(upload.sha256(), upload.size_bytes(), &scan, classes, runtimes))
+        Ok(inspection(
+            upload.sha256(),
+            upload.size_bytes(),
+            &scan,
+            classes,
+            runtimes,
+        ))
     }
 
     /// Looks again at a plugin that is stored, as after a runtime was added.
     ///
     /// # Errors
     /// [`PluginError::NotStored`], or what [`Self::register`] says of its jars.
-    pub fn inspect(&self, sha256: &Digest, size_bytes: u64, runtimes: &[&RuntimeIndex]) -> Result<Inspection, PluginError> {
+    pub fn inspect(
+        &self,
+        sha256: &Digest,
+        size_bytes: u64,
+        runtimes: &[&RuntimeIndex],
+    ) -> Result<Inspection, PluginError> {
         if !self.contains(sha256) {
             return Err(PluginError::NotStored(sha256.clone()));
         }
@@ -148,8 +166,12 @@ impl PluginFiles {
     /// A new folder beside the final places: one without write permission can only be renamed
     /// within its parent.
     fn aside(&self) -> Result<Aside, PluginError> {
-        let folder = tempfile::Builder::new().prefix(ASIDE).tempdir_in(&self.folder);
-        folder.map(|folder| Aside(folder.keep())).map_err(PluginError::io("make a folder in", &self.folder))
+        let folder = tempfile::Builder::new()
+            .prefix(ASIDE)
+            .tempdir_in(&self.folder);
+        folder
+            .map(|folder| Aside(folder.keep()))
+            .map_err(PluginError::io("make a folder in", &self.folder))
     }
 
     fn publish(&self, finished: &Path, sha256: &Digest) -> Result<(), PluginError> {
@@ -159,29 +181,50 @@ impl PluginFiles {
             Ok(()) => sync(&self.folder),
             // Somebody registered the same bytes meanwhile: theirs is as good.
             Err(_) if self.contains(sha256) => Ok(()),
-            Err(source) => Err(PluginError::Io { doing: "move the plugin to", path: place, source }),
+            Err(source) => Err(PluginError::Io {
+                doing: "move the plugin to",
+                path: place,
+                source,
+            }),
         }
     }
 }
 
-fn checked_classes(scan: &Scan, runtimes: &[&RuntimeIndex]) -> Result<Vec<PluginClass>, PluginError> {
+fn checked_classes(
+    scan: &Scan,
+    runtimes: &[&RuntimeIndex],
+) -> Result<Vec<PluginClass>, PluginError> {
     let classes = inspect::classes(scan, runtimes);
     if classes.is_empty() {
-        return Err(PluginError::NoPluginClass { jars: scan.jars, classes: scan.classes.len() });
+        return Err(PluginError::NoPluginClass {
+            jars: scan.jars,
+            classes: scan.classes.len(),
+        });
     }
     Ok(classes)
 }
 
-fn inspection(sha256: &Digest, size_bytes: u64, scan: &Scan, classes: Vec<PluginClass>, runtimes: &[&RuntimeIndex]) -> Inspection {
+fn inspection(
+    sha256: &Digest,
+    size_bytes: u64,
+    scan: &Scan,
+    classes: Vec<PluginClass>,
+    runtimes: &[&RuntimeIndex],
+) -> Inspection {
     Inspection {
         sha256: sha256.clone(),
         size_bytes,
         classes,
         java_major: scan.java_major,
-        runtimes: runtimes.iter().map(|runtime| link::check(scan, runtime)).collect(),
+        runtimes: runtimes
+            .iter()
+            .map(|runtime| link::check(scan, runtime))
+            .collect(),
     }
 }
 
 fn sync(folder: &Path) -> Result<(), PluginError> {
-    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(PluginError::io("write", folder))
+    fs::File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(PluginError::io("write", folder))
 }

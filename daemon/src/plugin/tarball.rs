@@ -47,21 +47,33 @@ impl<R: Read> Read for Metered<'_, R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buf)?;
         self.out += count as u64;
-        self.budget.count(count as u64, self.compressed.get(), self.out).map_err(|why| {
-            self.overrun.set(Some(why));
-            io::Error::other("over budget")
-        })?;
+        self.budget
+            .count(count as u64, self.compressed.get(), self.out)
+            .map_err(|why| {
+                self.overrun.set(Some(why));
+                io::Error::other("over budget")
+            })?;
         Ok(count)
     }
 }
 
 /// Copies the jars of the tar.gz at `path` to `sink`.
-pub(super) fn unpack(path: &Path, sink: &mut JarSink<'_>, limits: &Limits) -> Result<(), PluginError> {
+pub(super) fn unpack(
+    path: &Path,
+    sink: &mut JarSink<'_>,
+    limits: &Limits,
+) -> Result<(), PluginError> {
     let file = File::open(path).map_err(PluginError::io("open", path))?;
     let compressed = Rc::new(Cell::new(0));
     let stopped = Rc::new(Cell::new(None));
     let mut stream = Metered {
-        inner: MultiGzDecoder::new(BufReader::with_capacity(64 * 1024, Counted { inner: file, count: Rc::clone(&compressed) })),
+        inner: MultiGzDecoder::new(BufReader::with_capacity(
+            64 * 1024,
+            Counted {
+                inner: file,
+                count: Rc::clone(&compressed),
+            },
+        )),
         compressed,
         out: 0,
         budget: Budget::new(limits),
@@ -70,12 +82,19 @@ pub(super) fn unpack(path: &Path, sink: &mut JarSink<'_>, limits: &Limits) -> Re
     let mut current = Vec::new();
     let outcome = first_block(&mut stream).and_then(|block| match block {
         None => Err(Stop::Plugin(PluginError::NotATar)),
-        Some(block) => copy_jars(io::Cursor::new(block).chain(stream), &mut current, sink, limits),
+        Some(block) => copy_jars(
+            io::Cursor::new(block).chain(stream),
+            &mut current,
+            sink,
+            limits,
+        ),
     });
     outcome.map_err(|stop| match (stopped.get(), stop) {
         (Some(why), _) => overrun(why, &current, limits),
         (None, Stop::Plugin(error)) => error,
-        (None, Stop::Read(why)) => PluginError::Damaged { what: why.to_string() },
+        (None, Stop::Read(why)) => PluginError::Damaged {
+            what: why.to_string(),
+        },
     })
 }
 
@@ -106,12 +125,28 @@ fn first_block(stream: &mut impl Read) -> Result<Option<Vec<u8>>, Stop> {
     }
     let header = Header::from_byte_slice(&block);
     // The checksum is taken with its own eight bytes (148..156) as blanks.
-    let sum: u32 = block.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u32::from(*byte) }).sum();
-    let is_tar = block.iter().all(|byte| *byte == 0) || header.cksum().is_ok_and(|written| written == sum);
+    let sum: u32 = block
+        .iter()
+        .enumerate()
+        .map(|(at, byte)| {
+            if (148..156).contains(&at) {
+                32
+            } else {
+                u32::from(*byte)
+            }
+        })
+        .sum();
+    let is_tar =
+        block.iter().all(|byte| *byte == 0) || header.cksum().is_ok_and(|written| written == sum);
     Ok(is_tar.then_some(block))
 }
 
-fn copy_jars(stream: impl Read, current: &mut Vec<u8>, sink: &mut JarSink<'_>, limits: &Limits) -> Result<(), Stop> {
+fn copy_jars(
+    stream: impl Read,
+    current: &mut Vec<u8>,
+    sink: &mut JarSink<'_>,
+    limits: &Limits,
+) -> Result<(), Stop> {
     let mut archive = Archive::new(stream);
     let mut names = Names::new(limits, Rules::Unpacked);
     let mut long_name: Option<Vec<u8>> = None;
@@ -134,12 +169,16 @@ fn copy_jars(stream: impl Read, current: &mut Vec<u8>, sink: &mut JarSink<'_>, l
             EntryType::XGlobalHeader => continue,
             _ => {}
         }
-        *current = long_name.take().unwrap_or_else(|| entry.header().path_bytes().into_owned());
+        *current = long_name
+            .take()
+            .unwrap_or_else(|| entry.header().path_bytes().into_owned());
         let fault = |fault| PluginError::entry(current, fault);
         let folder = match kind {
             EntryType::Regular | EntryType::Continuous => current.ends_with(b"/"),
             EntryType::Directory => true,
-            EntryType::Link | EntryType::Symlink | EntryType::GNULongLink => return Err(fault(EntryFault::Link).into()),
+            EntryType::Link | EntryType::Symlink | EntryType::GNULongLink => {
+                return Err(fault(EntryFault::Link).into());
+            }
             _ => return Err(fault(EntryFault::Special).into()),
         };
         if names.admit(current, Some(folder))?.is_jar() {
@@ -154,12 +193,19 @@ fn copy_jars(stream: impl Read, current: &mut Vec<u8>, sink: &mut JarSink<'_>, l
             file.close()?;
         }
     }
+    // To the end of the stream, where gzip has its checksum: a download that was cut off there is
+    // found, too.
+    io::copy(&mut archive.into_inner(), &mut io::sink())?;
     Ok(())
 }
 
 fn extension(entry: &mut tar::Entry<'_, impl Read>, previous: &[u8]) -> Result<Vec<u8>, Stop> {
     if entry.size() > EXTENSION_BYTES {
-        let what = format!("an extended header of {} bytes after `{}`", entry.size(), super::error::printable(previous));
+        let what = format!(
+            "an extended header of {} bytes after `{}`",
+            entry.size(),
+            super::error::printable(previous)
+        );
         return Err(PluginError::Damaged { what }.into());
     }
     let mut bytes = Vec::new();
@@ -170,10 +216,14 @@ fn extension(entry: &mut tar::Entry<'_, impl Read>, previous: &[u8]) -> Result<V
 fn pax_path(bytes: &[u8], previous: &[u8]) -> Result<Option<Vec<u8>>, PluginError> {
     let mut path = None;
     for record in PaxExtensions::new(bytes) {
-        let record = record.map_err(|why| PluginError::Damaged { what: format!("an extended header: {why}") })?;
+        let record = record.map_err(|why| PluginError::Damaged {
+            what: format!("an extended header: {why}"),
+        })?;
         match record.key_bytes() {
             b"path" => path = Some(record.value_bytes().to_vec()),
-            key if key.starts_with(b"GNU.sparse.") => return Err(PluginError::entry(previous, EntryFault::Special)),
+            key if key.starts_with(b"GNU.sparse.") => {
+                return Err(PluginError::entry(previous, EntryFault::Special));
+            }
             _ => {}
         }
     }

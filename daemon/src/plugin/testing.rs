@@ -22,8 +22,16 @@ pub(crate) struct ClassMaker {
 
 impl ClassMaker {
     pub(crate) fn new(name: &str) -> Self {
-        let mut maker =
-            Self { major: 61, access: PUBLIC, pool: Vec::new(), slots: 1, this: 0, parent: 0, interfaces: Vec::new(), methods: Vec::new() };
+        let mut maker = Self {
+            major: 61,
+            access: PUBLIC,
+            pool: Vec::new(),
+            slots: 1,
+            this: 0,
+            parent: 0,
+            interfaces: Vec::new(),
+            methods: Vec::new(),
+        };
         maker.this = maker.class(name);
         maker.parent = maker.class("java/lang/Object");
         maker
@@ -108,7 +116,12 @@ impl ClassMaker {
         word(&mut out, self.major);
         word(&mut out, self.slots);
         out.extend(&self.pool);
-        for n in [self.access, self.this, self.parent, u16::try_from(self.interfaces.len()).unwrap()] {
+        for n in [
+            self.access,
+            self.this,
+            self.parent,
+            u16::try_from(self.interfaces.len()).unwrap(),
+        ] {
             word(&mut out, n);
         }
         self.interfaces.iter().for_each(|i| word(&mut out, *i));
@@ -128,7 +141,9 @@ impl ClassMaker {
 pub(crate) fn zip_of(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for (name, content) in files {
-        writer.start_file(*name, SimpleFileOptions::default()).unwrap();
+        writer
+            .start_file(*name, SimpleFileOptions::default())
+            .unwrap();
         writer.write_all(content).unwrap();
     }
     writer.finish().unwrap().into_inner()
@@ -156,7 +171,9 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 /// A jar with one source connector of this class name (internal form).
 pub(crate) fn connector_jar(class: &str) -> Vec<u8> {
-    let bytes = ClassMaker::concrete(class).extends("org/apache/kafka/connect/source/SourceConnector").bytes();
+    let bytes = ClassMaker::concrete(class)
+        .extends("org/apache/kafka/connect/source/SourceConnector")
+        .bytes();
     zip_of(&[(&format!("{class}.class"), &bytes)])
 }
 
@@ -164,7 +181,12 @@ pub(crate) fn connector_jar(class: &str) -> Vec<u8> {
 /// numbers into an archive that a packing tool would not write.
 pub(crate) fn patched(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
-    let places: Vec<usize> = bytes.windows(from.len()).enumerate().filter(|(_, window)| *window == from).map(|(at, _)| at).collect();
+    let places: Vec<usize> = bytes
+        .windows(from.len())
+        .enumerate()
+        .filter(|(_, window)| *window == from)
+        .map(|(at, _)| at)
+        .collect();
     assert!(!places.is_empty(), "nothing to patch");
     for at in places {
         bytes[at..at + to.len()].copy_from_slice(to);
@@ -185,7 +207,11 @@ impl TestStore {
         Self { folder, files }
     }
 
-    pub(crate) fn register(&self, bytes: &[u8], runtimes: &[&RuntimeIndex]) -> Result<Inspection, PluginError> {
+    pub(crate) fn register(
+        &self,
+        bytes: &[u8],
+        runtimes: &[&RuntimeIndex],
+    ) -> Result<Inspection, PluginError> {
         let mut receiver = self.files.receiver().unwrap();
         receiver.write(bytes).unwrap();
         let upload = receiver.finish(None)?;
@@ -198,7 +224,13 @@ impl TestStore {
         let mut found: Vec<String> = super::unpack::tree(root)
             .unwrap()
             .into_iter()
-            .map(|(path, _)| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned())
+            .map(|(path, _)| {
+                path.strip_prefix(root)
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned()
+            })
             .filter(|path| !path.is_empty() && path != "plugins")
             .collect();
         found.sort();

@@ -28,11 +28,15 @@ pub(super) struct JarFile {
 
 impl JarFile {
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), PluginError> {
-        self.file.write_all(bytes).map_err(PluginError::io("write", &self.path))
+        self.file
+            .write_all(bytes)
+            .map_err(PluginError::io("write", &self.path))
     }
 
     pub(super) fn close(self) -> Result<(), PluginError> {
-        self.file.sync_all().map_err(PluginError::io("write", &self.path))
+        self.file
+            .sync_all()
+            .map_err(PluginError::io("write", &self.path))
     }
 }
 
@@ -45,7 +49,11 @@ impl JarSink<'_> {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(PluginError::io("make the folder", parent))?;
         }
-        let file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(PluginError::io("make", &path))?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(PluginError::io("make", &path))?;
         self.jars.push(name.path);
         Ok(JarFile { file, path })
     }
@@ -61,9 +69,18 @@ impl JarSink<'_> {
 
 /// Unpacks the jars of `source` into the new folder `target`. `scratch` is a folder of ours on the
 /// same file system. On an error both may hold part of it: the caller removes them.
-pub(super) fn unpack(source: &Path, scratch: &Path, target: &Path, limits: &Limits) -> Result<(), PluginError> {
+pub(super) fn unpack(
+    source: &Path,
+    scratch: &Path,
+    target: &Path,
+    limits: &Limits,
+) -> Result<(), PluginError> {
     let head = first_bytes(source)?;
-    let mut sink = JarSink { root: scratch, limits, jars: Vec::new() };
+    let mut sink = JarSink {
+        root: scratch,
+        limits,
+        jars: Vec::new(),
+    };
     if head.is_empty() {
         return Err(PluginError::Empty);
     } else if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
@@ -71,7 +88,10 @@ pub(super) fn unpack(source: &Path, scratch: &Path, target: &Path, limits: &Limi
     } else if head.starts_with(b"\x1f\x8b") {
         tarball::unpack(source, &mut sink, limits)?;
     } else {
-        return Err(PluginError::NotAnArchive { first_bytes: show(&head), looks: looks_like(&head) });
+        return Err(PluginError::NotAnArchive {
+            first_bytes: show(&head),
+            looks: looks_like(&head),
+        });
     }
     if sink.jars.is_empty() {
         return Err(PluginError::NoJar);
@@ -92,14 +112,25 @@ fn first_bytes(source: &Path) -> Result<Vec<u8>, PluginError> {
 fn show(head: &[u8]) -> String {
     let head = &head[..head.len().min(8)];
     let hex: Vec<String> = head.iter().map(|b| format!("{b:02x}")).collect();
-    let text: String = head.iter().map(|b| if b.is_ascii_graphic() || *b == b' ' { char::from(*b) } else { '.' }).collect();
+    let text: String = head
+        .iter()
+        .map(|b| {
+            if b.is_ascii_graphic() || *b == b' ' {
+                char::from(*b)
+            } else {
+                '.'
+            }
+        })
+        .collect();
     format!("{} \"{text}\"", hex.join(" "))
 }
 
 /// Says why inflating stopped.
 pub(super) fn overrun(why: Overrun, entry: &[u8], limits: &Limits) -> PluginError {
     match why {
-        Overrun::Expanded => PluginError::Expands { limit: limits.expanded_bytes },
+        Overrun::Expanded => PluginError::Expands {
+            limit: limits.expanded_bytes,
+        },
         Overrun::Ratio => PluginError::entry(entry, EntryFault::Ratio(limits.ratio)),
     }
 }
@@ -108,8 +139,11 @@ pub(super) fn overrun(why: Overrun, entry: &[u8], limits: &Limits) -> PluginErro
 pub(super) fn seal(folder: &Path) -> Result<(), PluginError> {
     for (path, is_folder) in tree(folder)? {
         let mode = if is_folder { 0o555 } else { 0o444 };
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).map_err(PluginError::io("set the mode of", &path))?;
-        File::open(&path).and_then(|file| file.sync_all()).map_err(PluginError::io("write", &path))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode))
+            .map_err(PluginError::io("set the mode of", &path))?;
+        File::open(&path)
+            .and_then(|file| file.sync_all())
+            .map_err(PluginError::io("write", &path))?;
     }
     Ok(())
 }
@@ -118,7 +152,8 @@ pub(super) fn seal(folder: &Path) -> Result<(), PluginError> {
 pub(super) fn remove_tree(folder: &Path) -> Result<(), PluginError> {
     for (path, is_folder) in tree(folder)? {
         if is_folder {
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).map_err(PluginError::io("set the mode of", &path))?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
+                .map_err(PluginError::io("set the mode of", &path))?;
         }
     }
     fs::remove_dir_all(folder).map_err(PluginError::io("remove", folder))
@@ -135,7 +170,9 @@ pub(super) fn tree(folder: &Path) -> Result<Vec<(PathBuf, bool)>, PluginError> {
         }
         for entry in fs::read_dir(&path).map_err(PluginError::io("list", &path))? {
             let entry = entry.map_err(PluginError::io("list", &path))?;
-            let kind = entry.file_type().map_err(PluginError::io("look at", entry.path()))?;
+            let kind = entry
+                .file_type()
+                .map_err(PluginError::io("look at", entry.path()))?;
             found.push((entry.path(), kind.is_dir()));
         }
     }

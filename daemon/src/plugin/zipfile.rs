@@ -34,7 +34,10 @@ pub(super) trait ReadSeek: Read + Seek + Send {}
 impl<T: Read + Seek + Send> ReadSeek for T {}
 
 /// Opens a ZIP after its number of entries was checked: the reader keeps all of them in memory.
-pub(super) fn open(path: &Path, most_entries: u64) -> Result<ZipArchive<Box<dyn ReadSeek>>, OpenFault> {
+pub(super) fn open(
+    path: &Path,
+    most_entries: u64,
+) -> Result<ZipArchive<Box<dyn ReadSeek>>, OpenFault> {
     ZipArchive::new(source(counted(path, most_entries)?)?).map_err(OpenFault::Zip)
 }
 
@@ -53,7 +56,8 @@ impl From<std::io::Error> for OpenFault {
 }
 
 fn counted(path: &Path, most_entries: u64) -> Result<File, OpenFault> {
-    let iterable = ZipIterable::try_new(BufReader::new(File::open(path)?), Config::default()).map_err(OpenFault::Zip)?;
+    let iterable = ZipIterable::try_new(BufReader::new(File::open(path)?), Config::default())
+        .map_err(OpenFault::Zip)?;
     if iterable.len() as u64 > most_entries {
         return Err(OpenFault::TooManyEntries);
     }
@@ -71,23 +75,46 @@ fn source(mut file: File) -> std::io::Result<Box<dyn ReadSeek>> {
 }
 
 /// Copies the jars of the ZIP at `path` to `sink`, or the whole file if it is a jar.
-pub(super) fn unpack(path: &Path, sink: &mut JarSink<'_>, limits: &Limits) -> Result<(), PluginError> {
-    let mut iterable = ZipIterable::try_new(BufReader::new(File::open(path).map_err(PluginError::io("open", path))?), Config::default())
-        .map_err(|why| damaged(&why))?;
+pub(super) fn unpack(
+    path: &Path,
+    sink: &mut JarSink<'_>,
+    limits: &Limits,
+) -> Result<(), PluginError> {
+    let mut iterable = ZipIterable::try_new(
+        BufReader::new(File::open(path).map_err(PluginError::io("open", path))?),
+        Config::default(),
+    )
+    .map_err(|why| damaged(&why))?;
     if iterable.len() as u64 > limits.jar_entries {
-        return Err(PluginError::TooManyEntries { limit: limits.jar_entries, jar: None });
+        return Err(PluginError::TooManyEntries {
+            limit: limits.jar_entries,
+            jar: None,
+        });
     }
     let kind = kind_of(&mut iterable)?;
     if kind == ZipKind::Archive && iterable.len() as u64 > limits.entries {
-        return Err(PluginError::TooManyEntries { limit: limits.entries, jar: None });
+        return Err(PluginError::TooManyEntries {
+            limit: limits.entries,
+            jar: None,
+        });
     }
     let jars = check_entries(&mut iterable, kind, limits)?;
     let mut archive = open(path, limits.jar_entries).map_err(|fault| match fault {
-        OpenFault::Io(source) => PluginError::Io { doing: "read", path: path.to_path_buf(), source },
+        OpenFault::Io(source) => PluginError::Io {
+            doing: "read",
+            path: path.to_path_buf(),
+            source,
+        },
         OpenFault::Zip(why) => damaged(&why),
-        OpenFault::TooManyEntries => PluginError::TooManyEntries { limit: limits.jar_entries, jar: None },
+        OpenFault::TooManyEntries => PluginError::TooManyEntries {
+            limit: limits.jar_entries,
+            jar: None,
+        },
     })?;
-    if archive.has_overlapping_entries().map_err(|why| damaged(&why))? {
+    if archive
+        .has_overlapping_entries()
+        .map_err(|why| damaged(&why))?
+    {
         return Err(PluginError::Overlap);
     }
     match kind {
@@ -116,9 +143,17 @@ fn kind_of(iterable: &mut ZipIterable<BufReader<File>>) -> Result<ZipKind, Plugi
 }
 
 /// Looks at each entry of the directory, duplicates included; returns the names of the jars.
-fn check_entries(iterable: &mut ZipIterable<BufReader<File>>, kind: ZipKind, limits: &Limits) -> Result<Vec<SafeName>, PluginError> {
+fn check_entries(
+    iterable: &mut ZipIterable<BufReader<File>>,
+    kind: ZipKind,
+    limits: &Limits,
+) -> Result<Vec<SafeName>, PluginError> {
     const TYPE_MASK: u32 = 0o170_000;
-    let rules = if kind == ZipKind::Jar { Rules::Kept } else { Rules::Unpacked };
+    let rules = if kind == ZipKind::Jar {
+        Rules::Kept
+    } else {
+        Rules::Unpacked
+    };
     let (mut names, mut jars, mut total) = (Names::new(limits, rules), Vec::new(), 0_u64);
     for entry in iterable.files().map_err(|why| damaged(&why))? {
         let entry = entry.map_err(|why| damaged(&why))?;
@@ -133,20 +168,30 @@ fn check_entries(iterable: &mut ZipIterable<BufReader<File>>, kind: ZipKind, lim
         if entry.encrypted() {
             return Err(fault(EntryFault::Encrypted));
         }
-        if !matches!(entry.compression(), CompressionMethod::Stored | CompressionMethod::Deflated) {
+        if !matches!(
+            entry.compression(),
+            CompressionMethod::Stored | CompressionMethod::Deflated
+        ) {
             return Err(fault(EntryFault::Method));
         }
         // What the directory says is checked first, for an early and exact answer; what really
         // comes out is counted again in `copy_jars`, because the directory may lie.
         total = total.saturating_add(entry.size());
         if total > limits.expanded_bytes {
-            return Err(PluginError::Expands { limit: limits.expanded_bytes });
+            return Err(PluginError::Expands {
+                limit: limits.expanded_bytes,
+            });
         }
-        if entry.size() > limits.ratio_slack_bytes && entry.size() > entry.compressed_size().saturating_mul(limits.ratio) {
+        if entry.size() > limits.ratio_slack_bytes
+            && entry.size() > entry.compressed_size().saturating_mul(limits.ratio)
+        {
             return Err(fault(EntryFault::Ratio(limits.ratio)));
         }
         if name.is_jar() {
-            jars.push(SafeName { path: String::from_utf8_lossy(entry.name_raw()).into_owned(), ..name });
+            jars.push(SafeName {
+                path: String::from_utf8_lossy(entry.name_raw()).into_owned(),
+                ..name
+            });
         }
     }
     Ok(jars)
@@ -162,19 +207,25 @@ fn copy_jars(
     let mut chunk = vec![0; 128 * 1024];
     for jar in jars {
         let index = archive.index_for_name_raw(jar.path.as_bytes());
-        let index = index.ok_or_else(|| PluginError::Damaged { what: format!("{} is listed and not there", jar.path) })?;
+        let index = index.ok_or_else(|| PluginError::Damaged {
+            what: format!("{} is listed and not there", jar.path),
+        })?;
         let mut entry = archive.by_index(index).map_err(|why| damaged(&why))?;
         let compressed = entry.compressed_size();
         // The path in `jar` is the archive's own spelling; the checked one is made again from it.
         let mut file = sink.create(jar.path.as_bytes())?;
         let mut out = 0_u64;
         loop {
-            let count = entry.read(&mut chunk).map_err(|why| PluginError::Damaged { what: format!("{}: {why}", jar.path) })?;
+            let count = entry.read(&mut chunk).map_err(|why| PluginError::Damaged {
+                what: format!("{}: {why}", jar.path),
+            })?;
             if count == 0 {
                 break;
             }
             out += count as u64;
-            budget.count(count as u64, compressed, out).map_err(|why| overrun(why, jar.path.as_bytes(), limits))?;
+            budget
+                .count(count as u64, compressed, out)
+                .map_err(|why| overrun(why, jar.path.as_bytes(), limits))?;
             file.write(&chunk[..count])?;
         }
         file.close()?;
@@ -183,5 +234,7 @@ fn copy_jars(
 }
 
 pub(super) fn damaged(why: &ZipError) -> PluginError {
-    PluginError::Damaged { what: why.to_string() }
+    PluginError::Damaged {
+        what: why.to_string(),
+    }
 }
