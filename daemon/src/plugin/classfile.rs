@@ -4,6 +4,8 @@
 //! checked, and memory is at most a small multiple of the file.
 
 use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::HashSet;
 
 /// `ACC_PUBLIC`. A protected nested class is public in the access flags of its own file.
 pub const PUBLIC: u16 = 0x0001;
@@ -31,7 +33,24 @@ pub enum ClassFault {
     /// A reference to a constant that is not there or is of another kind.
     #[error("constant {0} is missing or of the wrong kind")]
     Constant(u16),
+    /// The same interface twice, which the JVM refuses as well.
+    #[error("an interface is listed twice")]
+    TwiceTheInterface,
+    /// One long name used over and over: reading it each time would cost many times the file.
+    #[error("the names in the class file add up to many times its size")]
+    Excess,
 }
+
+/// Longer names and descriptors are read as [`UNREADABLE`]. Compilers' longest are some hundred
+/// bytes; the format allows 65,535, and a file may use one of them in each of its members.
+const NAME_BYTES: usize = 1024;
+
+/// Stands for a name that is too long or no UTF-8. Modified UTF-8 (4.4.7) differs from UTF-8 only
+/// for NUL and beyond the basic plane, which names of Kafka members do not have.
+const UNREADABLE: &str = "\u{fffd}";
+
+/// Names may add up to this many times the file before it is refused.
+const TEXT_FACTOR: usize = 16;
 
 /// One field or method.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,7 +116,11 @@ enum Constant<'a> {
 }
 
 #[derive(Debug, Clone)]
-struct Pool<'a>(Vec<Constant<'a>>);
+struct Pool<'a> {
+    slots: Vec<Constant<'a>>,
+    /// Bytes of names that may still be read.
+    text_left: Cell<usize>,
+}
 
 struct Cursor<'a> {
     bytes: &'a [u8],
@@ -171,23 +194,32 @@ impl<'a> Pool<'a> {
                 slots.push(Constant::Other);
             }
         }
-        Ok(Self(slots))
+        let text_left = cursor.bytes.len().saturating_mul(TEXT_FACTOR);
+        Ok(Self {
+            slots,
+            text_left: Cell::new(text_left),
+        })
     }
 
     fn get(&self, index: u16) -> Result<Constant<'a>, ClassFault> {
-        self.0
+        self.slots
             .get(usize::from(index))
             .copied()
             .ok_or(ClassFault::Constant(index))
     }
 
     fn text(&self, index: u16) -> Result<Cow<'a, str>, ClassFault> {
-        match self.get(index)? {
-            // Modified UTF-8 (4.4.7) differs from UTF-8 only for NUL and beyond the basic plane;
-            // in names of Kafka members neither occurs, elsewhere a replacement character will do.
-            Constant::Utf8(bytes) => Ok(String::from_utf8_lossy(bytes)),
-            _ => Err(ClassFault::Constant(index)),
+        let Constant::Utf8(bytes) = self.get(index)? else {
+            return Err(ClassFault::Constant(index));
+        };
+        if bytes.len() > NAME_BYTES {
+            return Ok(Cow::Borrowed(UNREADABLE));
         }
+        let left = self.text_left.get().checked_sub(bytes.len());
+        self.text_left.set(left.ok_or(ClassFault::Excess)?);
+        Ok(Cow::Borrowed(
+            std::str::from_utf8(bytes).unwrap_or(UNREADABLE),
+        ))
     }
 
     fn class(&self, index: u16) -> Result<Cow<'a, str>, ClassFault> {
@@ -225,9 +257,13 @@ pub fn parse(bytes: &[u8]) -> Result<ClassFile<'_>, ClassFault> {
         0 => None,
         index => Some(pool.class(index)?),
     };
-    let mut interfaces = Vec::new();
+    let (mut interfaces, mut seen) = (Vec::new(), HashSet::new());
     for _ in 0..cursor.u16()? {
-        interfaces.push(pool.class(cursor.u16()?)?);
+        let interface = pool.class(cursor.u16()?)?;
+        if !seen.insert(interface.clone()) {
+            return Err(ClassFault::TwiceTheInterface);
+        }
+        interfaces.push(interface);
     }
     let fields = members(&mut cursor, &pool)?;
     let methods = members(&mut cursor, &pool)?;
@@ -263,24 +299,27 @@ impl<'a> ClassFile<'a> {
     /// What the constant pool refers to; constants that make no sense are left out (the verifier of
     /// the JVM would refuse the class only when they are used).
     pub fn references(&self) -> impl Iterator<Item = Reference<'a>> + '_ {
-        self.pool.0.iter().filter_map(|constant| match *constant {
-            Constant::Class(name) => self
-                .pool
-                .text(name)
-                .ok()
-                .and_then(element_class)
-                .map(Reference::Class),
-            Constant::Member(class, member) => {
-                let owner = element_class(self.pool.class(class).ok()?)?;
-                let (name, descriptor) = self.pool.name_and_type(member).ok()?;
-                Some(Reference::Member {
-                    owner,
-                    name,
-                    descriptor,
-                })
-            }
-            _ => None,
-        })
+        self.pool
+            .slots
+            .iter()
+            .filter_map(|constant| match *constant {
+                Constant::Class(name) => self
+                    .pool
+                    .text(name)
+                    .ok()
+                    .and_then(element_class)
+                    .map(Reference::Class),
+                Constant::Member(class, member) => {
+                    let owner = element_class(self.pool.class(class).ok()?)?;
+                    let (name, descriptor) = self.pool.name_and_type(member).ok()?;
+                    Some(Reference::Member {
+                        owner,
+                        name,
+                        descriptor,
+                    })
+                }
+                _ => None,
+            })
     }
 
     /// Whether Connect can make one of these: public, not abstract, with a public constructor that
@@ -382,6 +421,24 @@ mod tests {
             );
         }
         assert_eq!(parse(b"not a class at all").unwrap_err(), ClassFault::Magic);
+    }
+
+    #[test]
+    fn a_class_that_repeats_a_long_name_is_refused_before_it_costs_much() {
+        let long = "x".repeat(1000);
+        let many =
+            |count| (0..count).fold(ClassMaker::new("A"), |class, _| class.same_method(&long));
+        parse(&many(1).bytes()).unwrap();
+        assert_eq!(
+            parse(&many(60_000).bytes()).unwrap_err(),
+            ClassFault::Excess
+        );
+        let twice = ClassMaker::new("A").implements("B").implements("B").bytes();
+        assert_eq!(parse(&twice).unwrap_err(), ClassFault::TwiceTheInterface);
+        let huge = ClassMaker::new("A")
+            .method(PUBLIC, &"y".repeat(2000), "()V")
+            .bytes();
+        assert_eq!(parse(&huge).unwrap().methods[0].name, UNREADABLE);
     }
 
     proptest! {

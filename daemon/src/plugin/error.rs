@@ -69,6 +69,18 @@ pub enum PluginError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// More classes than any real plugin has.
+    #[error("the jars in the archive have more than {limit} classes")]
+    TooManyClasses {
+        /// The limit that was passed.
+        limit: u64,
+    },
+    /// More references to Kafka than any real plugin has.
+    #[error("the classes in the archive name Kafka's in more than {}", bytes(*limit))]
+    TooManyReferences {
+        /// The limit in bytes of names.
+        limit: u64,
+    },
     /// No jar and no class.
     #[error("there is no jar in the archive")]
     NoJar,
@@ -175,6 +187,8 @@ impl PluginError {
             }
             | Self::Overlap
             | Self::TooManyEntries { .. }
+            | Self::TooManyClasses { .. }
+            | Self::TooManyReferences { .. }
             | Self::Expands { .. } => "PluginBomb",
             Self::Entry { .. } => "PluginUnsafeEntry",
             Self::NoJar => "PluginNoJar",
@@ -209,7 +223,11 @@ impl PluginError {
             Self::Empty | Self::Damaged { .. } => {
                 "download the archive again and compare its checksum with the published one"
             }
-            Self::TooLarge { .. } | Self::Expands { .. } | Self::TooManyEntries { .. } => {
+            Self::TooLarge { .. }
+            | Self::Expands { .. }
+            | Self::TooManyEntries { .. }
+            | Self::TooManyClasses { .. }
+            | Self::TooManyReferences { .. } => {
                 "pack only the connector and the jars it needs; each plugin can be an archive of its own"
             }
             Self::OtherDigest { .. } => {

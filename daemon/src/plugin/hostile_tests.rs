@@ -259,6 +259,57 @@ fn too_many_entries_are_refused_in_the_archive_and_in_a_jar() {
 }
 
 #[test]
+fn jars_with_absurdly_many_classes_or_references_are_refused() {
+    let limits = Limits {
+        classes: 1,
+        ..Limits::default()
+    };
+    let two = zip_of(&[
+        ("A.class", &ClassMaker::new("A").bytes()),
+        ("B.class", &ClassMaker::new("B").bytes()),
+    ]);
+    assert!(matches!(
+        refused_with(limits, &two),
+        PluginError::TooManyClasses { limit: 1 }
+    ));
+    let limits = Limits {
+        reference_bytes: 10,
+        ..Limits::default()
+    };
+    assert!(matches!(
+        refused_with(limits, &jar()),
+        PluginError::TooManyReferences { limit: 10 }
+    ));
+}
+
+#[test]
+fn a_long_chain_of_classes_is_walked_only_so_far() {
+    let name = |n: u32| format!("C{n}");
+    let classes: Vec<(String, Vec<u8>)> = (0..20_000)
+        .map(|n| {
+            (
+                format!("C{n}.class"),
+                ClassMaker::concrete(&name(n))
+                    .extends(&name(n + 1))
+                    .refers_to(&name(n), "gone", "()V")
+                    .bytes(),
+            )
+        })
+        .collect();
+    let files: Vec<(&str, &[u8])> = classes
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
+        .collect();
+    assert!(matches!(
+        refused(&zip_of(&files)),
+        PluginError::NoPluginClass {
+            jars: 1,
+            classes: 20_000
+        }
+    ));
+}
+
+#[test]
 fn an_archive_without_jars_or_without_a_connector_class_says_what_is_in_it() {
     assert!(matches!(
         refused(&zip_of(&[("README.md", b"x")])),

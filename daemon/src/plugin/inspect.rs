@@ -146,6 +146,10 @@ const ISOLATED: [&str; 5] = [
     "org/apache/kafka/connect/transforms/",
 ];
 
+/// Base types of one class that are looked at. Real ones have up to 50; a chain of 100,000 classes
+/// made for the purpose would take hours to walk from each of them.
+pub(super) const ANCESTORS: usize = 256;
+
 /// One class that Connect can load.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PluginClass {
@@ -216,7 +220,10 @@ impl World<'_> {
         let mut open = vec![name.to_owned()];
         while let Some(name) = open.pop() {
             self.bases(&name, |base| {
-                if !base.starts_with("java/") && seen.insert(base.to_owned()) {
+                if !base.starts_with("java/")
+                    && seen.len() < ANCESTORS
+                    && seen.insert(base.to_owned())
+                {
                     open.push(base.to_owned());
                 }
             });

@@ -1,15 +1,14 @@
 //! Reads one jar: its classes, service files and version.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::Read;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use zip::read::ZipArchive;
 
-use super::classfile::{self, ABSTRACT, ClassFile, MODULE, PRIVATE, Reference};
+use super::classfile::{self, ABSTRACT, ClassFile, MODULE, Member, PRIVATE, Reference};
 use super::error::PluginError;
-use super::limits::Limits;
+use super::limits::{Limits, Spent};
 use super::zipfile::{self, OpenFault, ReadSeek};
 
 /// Prefix of everything that belongs to Kafka, in internal form.
@@ -54,6 +53,15 @@ pub(super) struct Class {
 }
 
 impl Class {
+    fn reference_bytes(&self) -> u64 {
+        let lengths = self.references.iter().map(|reference| {
+            let member = reference.member.as_ref();
+            reference.owner.len()
+                + member.map_or(0, |(name, descriptor)| name.len() + descriptor.len())
+        });
+        lengths.sum::<usize>() as u64
+    }
+
     pub(super) fn declares(&self, name: &str, descriptor: &str) -> bool {
         self.members
             .binary_search(&member_key(name, descriptor))
@@ -86,7 +94,7 @@ pub(super) fn read(
     path: &Path,
     label: &str,
     reading: Reading,
-    spent: &AtomicU64,
+    spent: &Spent,
     limits: &Limits,
 ) -> Result<JarFacts, PluginError> {
     let broken = |what: String| PluginError::BrokenJar {
@@ -114,15 +122,7 @@ pub(super) fn read(
         };
         let count = read_entry(&mut archive, index, limit, &mut bytes)
             .map_err(|why| broken(why.to_string()))?;
-        if spent
-            .fetch_add(count, Ordering::Relaxed)
-            .saturating_add(count)
-            > limits.expanded_bytes
-        {
-            return Err(PluginError::Expands {
-                limit: limits.expanded_bytes,
-            });
-        }
+        spent.inflate(count, limits)?;
         if count > limit {
             continue;
         }
@@ -134,7 +134,9 @@ pub(super) fn read(
                     && class.name == name
                     && class.access & MODULE == 0
                 {
-                    facts.classes.push(keep(&class, release, reading));
+                    let class = keep(&class, release, reading);
+                    spent.keep(class.reference_bytes(), limits)?;
+                    facts.classes.push(class);
                 }
             }
             Role::Service(interface) => facts
@@ -231,20 +233,19 @@ fn read_entry(
 }
 
 fn keep(class: &ClassFile<'_>, release: u16, reading: Reading) -> Class {
-    let visible = class
-        .methods
-        .iter()
-        .chain(&class.fields)
-        .filter(|member| member.access & PRIVATE == 0);
-    let mut members: Vec<u64> = visible
-        .map(|m| member_key(&m.name, &m.descriptor))
-        .collect();
+    let all = || class.methods.iter().chain(&class.fields);
+    let key = |member: &Member<'_>| member_key(&member.name, &member.descriptor);
+    let visible = all().filter(|member| member.access & PRIVATE == 0);
+    let mut members: Vec<u64> = visible.map(key).collect();
     members.sort_unstable();
     let references = match reading {
-        Reading::Plugin => class
-            .references()
-            .filter_map(|reference| kafka_reference(class, reference))
-            .collect(),
+        Reading::Plugin => {
+            let declared: HashSet<u64> = all().map(key).collect();
+            class
+                .references()
+                .filter_map(|reference| kafka_reference(class, &declared, reference))
+                .collect()
+        }
         Reading::Runtime => Vec::new(),
     };
     Class {
@@ -268,7 +269,11 @@ fn keep(class: &ClassFile<'_>, release: u16, reading: Reading) -> Class {
     }
 }
 
-fn kafka_reference(class: &ClassFile<'_>, reference: Reference<'_>) -> Option<KafkaReference> {
+fn kafka_reference(
+    class: &ClassFile<'_>,
+    declared: &HashSet<u64>,
+    reference: Reference<'_>,
+) -> Option<KafkaReference> {
     match reference {
         Reference::Class(name) => name.starts_with(KAFKA).then(|| KafkaReference {
             owner: name.as_ref().into(),
@@ -279,14 +284,8 @@ fn kafka_reference(class: &ClassFile<'_>, reference: Reference<'_>) -> Option<Ka
             name,
             descriptor,
         } => {
-            let inherited = || {
-                owner == class.name
-                    && !class
-                        .methods
-                        .iter()
-                        .chain(&class.fields)
-                        .any(|m| m.name == name && m.descriptor == descriptor)
-            };
+            let inherited =
+                || owner == class.name && !declared.contains(&member_key(&name, &descriptor));
             (owner.starts_with(KAFKA) || inherited()).then(|| KafkaReference {
                 owner: owner.as_ref().into(),
                 member: Some((name.as_ref().into(), descriptor.as_ref().into())),

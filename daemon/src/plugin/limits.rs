@@ -1,5 +1,9 @@
 //! How much an archive may cost us. Every number can be made small for a test.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::error::PluginError;
+
 const MIB: u64 = 1024 * 1024;
 
 /// Bounds for one uploaded archive. [`Limits::default`] is what the daemon runs with.
@@ -16,6 +20,12 @@ pub struct Limits {
     /// Entries of one jar. A fat jar of a big SDK has 40 to 60 thousand classes; the jar's
     /// directory is held in memory at some 200 bytes an entry.
     pub jar_entries: u64,
+    /// Classes of all jars of a plugin; each costs some 300 bytes while we look at it. The largest
+    /// plugins have about 100,000.
+    pub classes: u64,
+    /// Bytes of names in references to Kafka that are kept for the link check. Debezium's archives
+    /// have under 2 MB.
+    pub reference_bytes: u64,
     /// How many times larger an entry may become, counted while inflating. Deflate cannot exceed
     /// 1032; text reaches 20, jars in an archive about 1.1.
     pub ratio: u64,
@@ -43,6 +53,8 @@ impl Default for Limits {
             expanded_bytes: 1024 * MIB,
             entries: 20_000,
             jar_entries: 200_000,
+            classes: 300_000,
+            reference_bytes: 64 * MIB,
             ratio: 100,
             ratio_slack_bytes: MIB,
             depth: 32,
@@ -95,6 +107,46 @@ impl<'a> Budget<'a> {
         }
         Ok(())
     }
+}
+
+/// What the jars of one plugin have cost so far, over all threads that read them.
+#[derive(Debug, Default)]
+pub(super) struct Spent {
+    inflated: AtomicU64,
+    classes: AtomicU64,
+    reference_bytes: AtomicU64,
+}
+
+impl Spent {
+    /// Counts inflated bytes.
+    pub(super) fn inflate(&self, bytes: u64, limits: &Limits) -> Result<(), PluginError> {
+        let limit = limits.expanded_bytes;
+        if spend(&self.inflated, bytes) > limit {
+            return Err(PluginError::Expands { limit });
+        }
+        Ok(())
+    }
+
+    /// Counts a class and the names in its references.
+    pub(super) fn keep(&self, reference_bytes: u64, limits: &Limits) -> Result<(), PluginError> {
+        if spend(&self.classes, 1) > limits.classes {
+            return Err(PluginError::TooManyClasses {
+                limit: limits.classes,
+            });
+        }
+        if spend(&self.reference_bytes, reference_bytes) > limits.reference_bytes {
+            return Err(PluginError::TooManyReferences {
+                limit: limits.reference_bytes,
+            });
+        }
+        Ok(())
+    }
+}
+
+fn spend(counter: &AtomicU64, amount: u64) -> u64 {
+    counter
+        .fetch_add(amount, Ordering::Relaxed)
+        .saturating_add(amount)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::inspect::ANCESTORS;
 use super::jar::KafkaReference;
 use super::runtime_index::{RuntimeIndex, is_kafka};
 use super::scan::Scan;
@@ -152,6 +153,9 @@ impl World<'_> {
             if name != "<init>" {
                 for base in supers {
                     through_kafka |= is_kafka(base);
+                    if seen.len() >= ANCESTORS {
+                        return Found::Unknown;
+                    }
                     if seen.insert(base) {
                         open.push(base);
                     }

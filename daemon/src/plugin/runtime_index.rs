@@ -71,6 +71,7 @@ impl RuntimeIndex {
         // A runtime is installed by the host's owner: its jars are trusted, unlike a plugin's.
         let limits = Limits {
             expanded_bytes: u64::MAX,
+            classes: u64::MAX,
             ..Limits::default()
         };
         let mut classes = HashMap::new();

@@ -3,13 +3,13 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::entry::ends_with_ignore_case;
 use super::error::PluginError;
 use super::jar::{self, Class, JarFacts, Reading};
-use super::limits::Limits;
+use super::limits::{Limits, Spent};
 use super::unpack::tree;
 
 /// More threads than this gain nothing: the largest jar is half of the work.
@@ -104,7 +104,7 @@ pub(super) fn read_all(
     reading: Reading,
     limits: &Limits,
 ) -> Result<Vec<JarFacts>, PluginError> {
-    let (next, spent) = (AtomicUsize::new(0), AtomicU64::new(0));
+    let (next, spent) = (AtomicUsize::new(0), Spent::default());
     let done = Mutex::new(Vec::with_capacity(jars.len()));
     let threads = std::thread::available_parallelism()
         .map_or(1, usize::from)

@@ -91,6 +91,17 @@ impl ClassMaker {
         self
     }
 
+    /// A method whose name and descriptor are constants that the class has already, once they do.
+    pub(crate) fn same_method(mut self, name: &str) -> Self {
+        match self.methods.last().copied() {
+            Some(last) => {
+                self.methods.push(last);
+                self
+            }
+            None => self.method(PUBLIC, name, name),
+        }
+    }
+
     pub(crate) fn long_constant(mut self, value: i64) -> Self {
         self.constant(5, &value.to_be_bytes());
         self.slots += 1;
