@@ -1,6 +1,7 @@
 //! The daemon that makes declared connectors run, and the commands people type.
 
 pub mod kafka;
+pub mod runtime;
 
 #[cfg(test)]
 mod rig;
