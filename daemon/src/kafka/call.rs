@@ -236,18 +236,20 @@ mod tests {
             .map(|field| match *field {
                 Fixed(size) => proptest::collection::vec(any::<u8>(), size).boxed(),
                 Str => proptest::option::of(proptest::collection::vec(any::<u8>(), 0..6))
-                    .prop_map(|text| lengthed(text, |n| (n as i16).to_be_bytes().to_vec()))
+                    .prop_map(|text| lengthed(text, |n| i16::from(n).to_be_bytes().to_vec()))
                     .boxed(),
                 Bytes => proptest::option::of(proptest::collection::vec(any::<u8>(), 0..6))
-                    .prop_map(|text| lengthed(text, |n| (n as i32).to_be_bytes().to_vec()))
+                    .prop_map(|text| lengthed(text, |n| i32::from(n).to_be_bytes().to_vec()))
                     .boxed(),
                 CompactStr => proptest::option::of("[a-zé]{0,5}")
                     .prop_map(|text| {
-                        lengthed(text.map(String::into_bytes), |n| vec![(n + 1) as u8])
+                        lengthed(text.map(String::into_bytes), |n| {
+                            vec![u8::try_from(n + 1).unwrap()]
+                        })
                     })
                     .boxed(),
-                Array(element) => many(element, |n| (n as i32).to_be_bytes().to_vec()),
-                CompactArray(element) => many(element, |n| vec![(n + 1) as u8]),
+                Array(element) => many(element, |n| i32::from(n).to_be_bytes().to_vec()),
+                CompactArray(element) => many(element, |n| vec![u8::try_from(n + 1).unwrap()]),
                 Tagged(_) => prop_oneof![
                     Just(vec![0]),
                     Just(vec![1, 9, 2, 7, 7]),
@@ -259,15 +261,24 @@ mod tests {
         fields.prop_map(|parts| parts.concat()).boxed()
     }
 
-    fn lengthed(text: Option<Vec<u8>>, length: fn(i64) -> Vec<u8>) -> Vec<u8> {
-        let mut bytes = length(text.as_ref().map_or(-1, |text| text.len() as i64));
+    fn lengthed(text: Option<Vec<u8>>, length: fn(i8) -> Vec<u8>) -> Vec<u8> {
+        let mut bytes = length(
+            text.as_ref()
+                .map_or(-1, |text| i8::try_from(text.len()).unwrap()),
+        );
         bytes.extend(text.unwrap_or_default());
         bytes
     }
 
-    fn many(element: &'static [Shape], count: fn(i64) -> Vec<u8>) -> BoxedStrategy<Vec<u8>> {
+    fn many(element: &'static [Shape], count: fn(i8) -> Vec<u8>) -> BoxedStrategy<Vec<u8>> {
         proptest::collection::vec(shaped(element), 0..3)
-            .prop_map(move |elements| [count(elements.len() as i64), elements.concat()].concat())
+            .prop_map(move |elements| {
+                [
+                    count(i8::try_from(elements.len()).unwrap()),
+                    elements.concat(),
+                ]
+                .concat()
+            })
             .boxed()
     }
 

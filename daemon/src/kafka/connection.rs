@@ -19,7 +19,7 @@ const FRAME_MAX: u32 = 8 << 20;
 
 /// A connection idle for longer is opened anew: brokers close theirs after 10 minutes
 /// (`connections.max.idle.ms`), load balancers earlier.
-const IDLE_MAX: Duration = Duration::from_secs(60);
+const IDLE_MAX: Duration = Duration::from_mins(1);
 
 /// When the work in hand must have ended, and the budget it had, for the message.
 #[derive(Clone, Copy, Debug)]
@@ -315,7 +315,7 @@ mod tests {
     async fn a_closed_port_is_refused_at_once() {
         let (listener, server) = listener().await;
         drop(listener);
-        let failure = Connection::open(&server, Deadline::after(Duration::from_secs(60)))
+        let failure = Connection::open(&server, Deadline::after(Duration::from_mins(1)))
             .await
             .unwrap_err();
         assert!(matches!(failure, Failure::Connect(_)), "{failure:?}");
@@ -327,7 +327,7 @@ mod tests {
             host: "no-such-host.invalid".into(),
             port: 9092,
         };
-        let failure = Connection::open(&server, Deadline::after(Duration::from_secs(60)))
+        let failure = Connection::open(&server, Deadline::after(Duration::from_mins(1)))
             .await
             .unwrap_err();
         assert!(matches!(failure, Failure::Resolve(_)), "{failure:?}");
@@ -354,7 +354,7 @@ mod tests {
         assert!(matches!(old, Failure::Unsupported { .. }), "{old:?}");
     }
 
-    /// Answers ApiVersions with Metadata alone, then stays silent.
+    /// Answers `ApiVersions` with Metadata alone, then stays silent.
     async fn answer_versions_only(listener: TcpListener) {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut request = [0; 512];

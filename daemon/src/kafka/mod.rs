@@ -14,6 +14,7 @@ mod groups;
 mod offsets;
 mod shape;
 
+pub mod tail;
 mod topics;
 
 pub use admin::{Broker, Cluster, KafkaAdmin};

@@ -142,7 +142,7 @@ pub(super) fn fingerprint(build: &str, jars: &[PathBuf]) -> io::Result<String> {
     Ok(hex(&digest.finalize()))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes
         .iter()

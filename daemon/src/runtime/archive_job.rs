@@ -4,6 +4,7 @@
 //! The design lets only `fleet/` start and signal processes. This is the one exception: a tool run
 //! of a few seconds with a bound, which nothing else waits for or adopts.
 
+use super::archive::hex;
 use super::home::{Home, Logging};
 use super::java::Java;
 use super::stub_broker::StubBroker;
@@ -19,7 +20,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::process::{Child, Command};
 
 /// The whole run; 6 to 9 s on two cores.
-const JOB_MAX: Duration = Duration::from_secs(60);
+const JOB_MAX: Duration = Duration::from_mins(1);
 /// One REST call; the first takes 0.3 s.
 const CALL_MAX: Duration = Duration::from_secs(15);
 /// Log lines that are kept to explain a failure, and the longest line.
@@ -304,7 +305,7 @@ fn write_files(home: &Home, stub: &StubBroker, folder: &Path, password: &str) ->
 fn random_hex() -> io::Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bytes))
 }
 
 /// The same worker for tests, with other options of the JVM.

@@ -44,7 +44,7 @@ pub enum Logging {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Home {
     /// Absolute, without symbolic links.
-    pub(super) home: PathBuf,
+    pub(super) folder: PathBuf,
     pub(super) libs: PathBuf,
     pub(super) release: Release,
     pub(super) logging: Logging,
@@ -186,7 +186,7 @@ pub(super) fn inspect(home: &Path, name: &str) -> Result<Home, HomeFault> {
         });
     }
     Ok(Home {
-        home,
+        folder: home,
         libs,
         release,
         logging,

@@ -114,7 +114,7 @@ pub async fn add(request: &AddRuntime) -> Result<Runtime, Problem> {
     };
     let runtime = Runtime {
         name: request.name.clone(),
-        home: home.home,
+        home: home.folder,
         libs: home.libs,
         kafka_version: home.release.to_string(),
         logging: home.logging,

@@ -24,7 +24,7 @@ const REQUEST_MAX: usize = 64 << 10;
 /// One Connect process holds one or two connections; a validator's connectors some more.
 const CONNECTIONS_MAX: usize = 64;
 /// Kafka's clients close an idle connection after 9 minutes (`connections.max.idle.ms`).
-const IDLE_MAX: Duration = Duration::from_secs(600);
+const IDLE_MAX: Duration = Duration::from_mins(10);
 const WRITE_MAX: Duration = Duration::from_secs(10);
 
 /// A running stub. Dropping it closes the listener and all connections.

@@ -88,7 +88,7 @@ async fn added_and_started(name: &str, home: &Path) {
     );
     assert_eq!(
         RuntimeRegistry::load(data_dir.path()).runtimes,
-        [runtime.clone()]
+        std::slice::from_ref(&runtime)
     );
     let left: Vec<_> = std::fs::read_dir(data_dir.path().join("runtimes"))
         .unwrap()
