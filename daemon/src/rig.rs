@@ -1,0 +1,79 @@
+//! Real servers for this crate's tests: one broker per test process, stopped when the process ends.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+const RIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/rig");
+
+static BROKER: OnceLock<(String, u16)> = OnceLock::new();
+static RUNTIMES: OnceLock<[PathBuf; 2]> = OnceLock::new();
+
+/// Where the broker that all tests of this process share listens. Started at the first call.
+///
+/// Statics are never dropped, so a shell watches a pipe that only this process holds open, and takes
+/// the rig down when the process has ended, however it ended.
+pub fn broker() -> (String, u16) {
+    BROKER
+        .get_or_init(|| {
+            let folder = tempfile::Builder::new()
+                .prefix("runnel-rig-")
+                .tempdir()
+                .unwrap()
+                .keep();
+            let watched = Command::new("sh")
+                .args([
+                    "-c",
+                    "read _; \"$0/rig\" down \"$1\" >/dev/null 2>&1; rm -rf \"$1\"",
+                    RIG,
+                ])
+                .arg(&folder)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            std::mem::forget(watched);
+            let up = Command::new(Path::new(RIG).join("rig"))
+                .arg("up")
+                .arg(&folder)
+                .arg("--broker")
+                .stdout(Stdio::null())
+                .status()
+                .unwrap();
+            assert!(up.success(), "the rig's broker did not come up");
+            let port = value(
+                &std::fs::read_to_string(folder.join("rig.env")).unwrap(),
+                "RIG_BROKER_PORT",
+            );
+            ("127.0.0.1".to_owned(), port.parse().unwrap())
+        })
+        .clone()
+}
+
+/// The homes of the real runtimes 3.9 and 4.3, downloaded at the first use on a machine.
+pub fn runtimes() -> [PathBuf; 2] {
+    RUNTIMES
+        .get_or_init(|| {
+            let fetched = Command::new(Path::new(RIG).join("fetch"))
+                .arg("runtimes")
+                .output()
+                .unwrap();
+            assert!(
+                fetched.status.success(),
+                "{}",
+                String::from_utf8_lossy(&fetched.stderr)
+            );
+            let places = String::from_utf8(fetched.stdout).unwrap();
+            ["RIG_RUNTIME_3_9", "RIG_RUNTIME_4_3"].map(|key| PathBuf::from(value(&places, key)))
+        })
+        .clone()
+}
+
+fn value(lines: &str, key: &str) -> String {
+    let line = lines
+        .lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    line.unwrap_or_else(|| panic!("no {key} in {lines}"))
+        .to_owned()
+}
