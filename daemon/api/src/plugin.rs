@@ -108,9 +108,9 @@ pub struct PluginSpec {
     pub sha256: Sha256Hex,
 }
 
-/// What a class in a plugin is for.
+/// What a class in a plugin is for; written as Connect writes it (`GET /connector-plugins`, `PluginType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub enum ClassKind {
     /// Reads from a system into Kafka.
     Source,
@@ -125,10 +125,12 @@ pub enum ClassKind {
     /// Condition of a transform.
     Predicate,
     /// `ConfigProvider`, by service file only.
+    #[serde(rename = "configprovider")]
     ConfigProvider,
     /// `ConnectRestExtension`, by service file only.
     RestExtension,
     /// `ConnectorClientConfigOverridePolicy`, by service file only.
+    #[serde(rename = "connector_client_config_override_policy")]
     OverridePolicy,
 }
 

@@ -1,9 +1,10 @@
 //! What can be wrong with an uploaded plugin, in words for the person who uploaded it.
 
+use runnel_api::{ErrorCode, Problem};
 use std::io;
 use std::path::PathBuf;
 
-use super::digest::Digest;
+use runnel_api::plugin::Sha256Hex as Digest;
 
 /// Why a file was not accepted as a plugin. `Display` is the message; [`PluginError::detail`] and
 /// [`PluginError::hint`] say more, [`PluginError::field`] names the argument to blame.
@@ -173,29 +174,26 @@ pub enum EntryFault {
 }
 
 impl PluginError {
-    /// A stable word for programs.
-    pub fn code(&self) -> &'static str {
+    /// Which kind of error this is for the API.
+    pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Empty => "PluginEmpty",
-            Self::TooLarge { .. } => "PluginTooLarge",
-            Self::OtherDigest { .. } => "PluginDigestMismatch",
-            Self::NotAnArchive { .. } | Self::NotATar => "PluginNotAnArchive",
-            Self::Damaged { .. } => "PluginDamaged",
-            Self::Entry {
-                fault: EntryFault::Ratio(_),
-                ..
-            }
-            | Self::Overlap
-            | Self::TooManyEntries { .. }
-            | Self::TooManyClasses { .. }
-            | Self::TooManyReferences { .. }
-            | Self::Expands { .. } => "PluginBomb",
-            Self::Entry { .. } => "PluginUnsafeEntry",
-            Self::NoJar => "PluginNoJar",
-            Self::BrokenJar { .. } => "PluginBrokenJar",
-            Self::NoPluginClass { .. } => "PluginNoClass",
-            Self::NotStored(_) => "PluginNotStored",
-            Self::Io { .. } => "PluginIo",
+            Self::TooLarge { .. } => ErrorCode::TooLarge,
+            Self::OtherDigest { .. } => ErrorCode::ChecksumMismatch,
+            Self::NoJar | Self::NoPluginClass { .. } => ErrorCode::NoConnectorClass,
+            Self::NotStored(_) => ErrorCode::NotFound,
+            Self::Io { .. } => ErrorCode::Internal,
+            _ => ErrorCode::BadArchive,
+        }
+    }
+
+    /// The error as the API tells it.
+    pub fn to_problem(&self) -> Problem {
+        Problem {
+            code: self.code(),
+            message: self.to_string(),
+            detail: self.detail(),
+            hint: self.hint().map(str::to_owned),
+            field: self.field().map(str::to_owned),
         }
     }
 

@@ -4,38 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::digest::Digest;
 use super::link::RuntimeFit;
 use super::runtime_index::{RuntimeIndex, is_kafka};
 use super::scan::Scan;
-
-/// What a class of a plugin is for. Serialised as the words of Connect's
-/// `GET /connector-plugins`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Kind {
-    /// Reads from elsewhere into Kafka.
-    Source,
-    /// Writes from Kafka to elsewhere.
-    Sink,
-    /// Turns records into bytes and back.
-    Converter,
-    /// The same for headers.
-    HeaderConverter,
-    /// A single message transform.
-    Transformation,
-    /// A condition on a transform.
-    Predicate,
-    /// Resolves `${name:path:key}` in configurations.
-    #[serde(rename = "configprovider")]
-    ConfigProvider,
-    /// Adds to a worker's REST interface.
-    RestExtension,
-    /// Decides which client settings a connector may override.
-    #[serde(rename = "connector_client_config_override_policy")]
-    OverridePolicy,
-}
+use runnel_api::plugin::{ClassKind as Kind, PluginClass, Sha256Hex as Digest};
 
 /// Kind, its base type in internal form, and whether classes of it are found by their hierarchy.
 /// The last three count only if a service file names them: Connect itself instantiates them from
@@ -149,17 +121,6 @@ const ISOLATED: [&str; 5] = [
 /// Base types of one class that are looked at. Real ones have up to 50; a chain of 100,000 classes
 /// made for the purpose would take hours to walk from each of them.
 pub(super) const ANCESTORS: usize = 256;
-
-/// One class that Connect can load.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct PluginClass {
-    /// Binary name, as `connector.class` takes it.
-    pub class: String,
-    /// What it is for. A class of two kinds is listed twice.
-    pub kind: Kind,
-    /// What its `version()` says, as far as the jar tells; else `undefined`, as Connect says.
-    pub version: String,
-}
 
 /// What is known about a plugin's content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

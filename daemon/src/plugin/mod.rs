@@ -14,7 +14,6 @@
 //! files are read with bounds and budgets ([`Limits`]).
 
 pub mod classfile;
-mod digest;
 mod entry;
 mod error;
 mod inspect;
@@ -39,9 +38,8 @@ mod register_tests;
 #[cfg(test)]
 mod testing;
 
-pub use digest::{BadDigest, Digest};
 pub use error::{EntryFault, PluginError};
-pub use inspect::{Inspection, Kind, PluginClass};
+pub use inspect::Inspection;
 pub use limits::Limits;
 pub use link::{Fit, RuntimeFit, class_file_major_of, java_of_class_file};
 pub use receive::{ReceiveError, Received, Receiver, receive};

@@ -7,7 +7,8 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use super::testing::TestStore;
-use super::{Fit, Inspection, Kind, Limits, Received, RuntimeIndex};
+use super::{Fit, Inspection, Limits, Received, RuntimeIndex};
+use runnel_api::plugin::ClassKind as Kind;
 
 struct Parts {
     places: HashMap<String, PathBuf>,

@@ -9,8 +9,8 @@ use futures_util::{Stream, StreamExt};
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
-use super::digest::Digest;
 use super::error::PluginError;
+use runnel_api::plugin::Sha256Hex as Digest;
 
 /// How long an uploader may be silent between two chunks. A stalled connection must not hold a
 /// temporary file for ever.
@@ -97,7 +97,7 @@ impl Receiver {
         if self.size == 0 {
             return Err(PluginError::Empty);
         }
-        let sha256 = Digest::from_bytes(self.hash.finalize().into());
+        let sha256 = Digest::of_digest(&self.hash.finalize().into());
         match expected {
             Some(expected) if *expected != sha256 => Err(PluginError::OtherDigest {
                 expected: expected.clone(),
@@ -260,7 +260,7 @@ mod tests {
             chunks(&["ab"]),
             into(),
             3,
-            Some(Digest::from_bytes([7; 32])),
+            Some(Digest::of_digest(&[7; 32])),
         )
         .await
         .unwrap_err();

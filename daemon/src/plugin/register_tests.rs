@@ -7,7 +7,8 @@ use std::path::Path;
 
 use super::classfile::{ABSTRACT, INTERFACE, PUBLIC};
 use super::testing::{ClassMaker, TestStore, connector_jar, tar_gz_of, zip_of};
-use super::{Digest, Fit, Inspection, Kind, Limits, PluginError, PluginFiles, RuntimeIndex};
+use super::{Fit, Inspection, Limits, PluginError, PluginFiles, RuntimeIndex};
+use runnel_api::plugin::{ClassKind as Kind, Sha256Hex as Digest};
 
 const SOURCE: &str = "org/apache/kafka/connect/source/SourceConnector";
 
@@ -168,7 +169,7 @@ fn what_a_killed_daemon_left_unfinished_is_removed_at_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir_all(folder.path().join(".aside-x/plugin")).unwrap();
     fs::write(folder.path().join(".upload-y"), b"half").unwrap();
-    fs::create_dir(folder.path().join(Digest::from_bytes([1; 32]).as_str())).unwrap();
+    fs::create_dir(folder.path().join(Digest::of_digest(&[1; 32]).as_str())).unwrap();
     PluginFiles::open(folder.path(), Limits::default()).unwrap();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }

@@ -10,11 +10,11 @@ use std::time::UNIX_EPOCH;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::digest::Digest;
 use super::error::PluginError;
 use super::jar::{KAFKA, Reading, member_key};
 use super::limits::Limits;
 use super::scan::{jars_in, read_all};
+use runnel_api::plugin::Sha256Hex as Digest;
 
 /// Counts the layouts of the cache file; a file of another layout is made again.
 const FORMAT: u32 = 1;
@@ -200,7 +200,7 @@ fn key_of(libs: &Path, jars: &[String]) -> Result<Digest, PluginError> {
             .unwrap_or_default();
         hash.update(format!("{name}\0{}\0{}\n", meta.len(), modified.as_nanos()));
     }
-    Ok(Digest::from_bytes(hash.finalize().into()))
+    Ok(Digest::of_digest(&hash.finalize().into()))
 }
 
 fn read_cache(file: &Path, key: &Digest) -> Option<HashMap<Box<str>, RuntimeClass>> {

@@ -3,16 +3,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::digest::Digest;
 use super::error::PluginError;
 use super::inspect::{self, Inspection};
 use super::limits::Limits;
 use super::link;
+use super::manifest;
 use super::receive::{Received, Receiver};
 use super::runtime_index::RuntimeIndex;
 use super::scan::{Scan, scan};
 use super::unpack::{remove_tree, seal, unpack};
-use super::{inspect::PluginClass, manifest};
+use runnel_api::plugin::PluginClass;
+use runnel_api::plugin::Sha256Hex as Digest;
 
 /// The folder below `<sha256>` that holds the jars. Connect takes each folder in an entry of
 /// `plugin.path` for one plugin with a class loader of its own; jars directly in it would be

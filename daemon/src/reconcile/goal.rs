@@ -4,7 +4,6 @@ use super::Inner;
 use super::leftovers::Remains;
 use super::memory::Memory;
 use crate::fleet::{ClassDataArchive, InternalTopics, LaunchRuntime, WorkerId, WorkerLaunch};
-use crate::plugin::Digest;
 use crate::runtime::ArchiveState;
 use crate::store::{Stored, Store, StoreError};
 use runnel_api::connector::{ConnectorSpec, Derived, OnDestroy};
@@ -356,7 +355,7 @@ fn launch(
     };
     let mut plugin_dirs = Vec::new();
     for content in &references.spec.plugins {
-        plugin_dirs.push(inner.parts.plugins.plugin_path(&stored_digest(&content.sha256)?));
+        plugin_dirs.push(inner.parts.plugins.plugin_path(&content.sha256));
     }
     let properties = references.worker_configuration.as_ref().map_or_else(
         || worker_configuration::DEFAULT.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
@@ -405,12 +404,6 @@ fn launch_digest(launch: &WorkerLaunch) -> String {
 pub(super) fn digest(config: &BTreeMap<String, String>) -> String {
     let text = serde_json::to_string(config).unwrap_or_default();
     Sha256Hex::of_bytes(text.as_bytes()).to_string()
-}
-
-/// The plugin store's form of a digest.
-pub(super) fn stored_digest(sha256: &Sha256Hex) -> Result<Digest, Problem> {
-    Digest::parse(sha256.as_str())
-        .map_err(|error| Problem::new(ErrorCode::Internal, "a digest is malformed").detail(error.to_string()))
 }
 
 #[cfg(test)]
