@@ -1,0 +1,48 @@
+variable "runnel_endpoint" {
+  description = "Address of the daemon, such as http://127.0.0.1:8620."
+  type        = string
+  default     = null
+}
+
+variable "runnel_token_file" {
+  description = "File that holds the daemon's token."
+  type        = string
+  default     = null
+}
+
+variable "bootstrap_servers" {
+  description = "The Kafka cluster, as host:port,host:port."
+  type        = string
+  default     = "127.0.0.1:9092"
+}
+
+variable "plugin_source" {
+  description = "Path of the connector archive."
+  type        = string
+  default     = "debezium-connector-mariadb-3.5.0.Final-plugin.tar.gz"
+}
+
+variable "database_hostname" {
+  description = "Host of the MariaDB server."
+  type        = string
+  default     = "127.0.0.1"
+}
+
+variable "database_port" {
+  description = "Port of the MariaDB server."
+  type        = number
+  default     = 3306
+}
+
+variable "database_user" {
+  description = "Database user with SELECT, RELOAD, SHOW DATABASES, REPLICATION SLAVE, BINLOG MONITOR and REPLICA MONITOR."
+  type        = string
+  default     = "my-database-user"
+}
+
+variable "database_password" {
+  description = "Password of the database user. Ephemeral: Terraform keeps it nowhere."
+  type        = string
+  sensitive   = true
+  ephemeral   = true
+}

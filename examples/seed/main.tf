@@ -1,0 +1,103 @@
+# The walk-through of AWS's announcement of MSK Connect, with Runnel in MSK Connect's place: change events of an
+# `orders` table flow into Kafka by Debezium for MySQL 1.6.1. The connector's settings are those of the article,
+# line for line; what differs is where the cluster is: a plaintext one on this machine.
+
+resource "runnel_kafka_cluster" "shop" {
+  name                  = "shop"
+  bootstrap_servers     = var.bootstrap_servers
+  encryption_in_transit = { type = "PLAINTEXT" }
+  client_authentication = { type = "NONE" }
+}
+
+# The archive that Debezium publishes, repacked as a flat ZIP: tests/rig/fetch does it as the article does.
+resource "runnel_plugin" "debezium_mysql" {
+  name        = "debezium-connector-mysql"
+  description = "Debezium connector for MySQL 1.6.1"
+  source      = var.plugin_source
+}
+
+# What the connector may do on the cluster. This cluster cannot enforce it (it asks nobody for a password); the plan
+# says so, and the policy is checked against what the connector needs all the same.
+data "runnel_policy_document" "ecommerce" {
+  statement {
+    sid = "Cluster"
+    actions = [
+      "kafka-cluster:Connect",
+      "kafka-cluster:DescribeCluster",
+      # Debezium reads the broker's default replication factor to create its history topic.
+      "kafka-cluster:DescribeClusterDynamicConfiguration",
+    ]
+    resources = [runnel_kafka_cluster.shop.arn]
+  }
+
+  statement {
+    sid = "ChangeEventsAndHistory"
+    actions = [
+      "kafka-cluster:CreateTopic",
+      "kafka-cluster:DescribeTopic",
+      "kafka-cluster:DescribeTopicDynamicConfiguration",
+      "kafka-cluster:ReadData",
+      "kafka-cluster:WriteData",
+    ]
+    resources = [
+      "${runnel_kafka_cluster.shop.topic_arn}ecommerce-server",
+      "${runnel_kafka_cluster.shop.topic_arn}ecommerce-server.*",
+      "${runnel_kafka_cluster.shop.topic_arn}dbhistory.ecommerce",
+    ]
+  }
+
+  # Without it the first start works and a restart fails: recovering the history joins this group.
+  statement {
+    sid       = "HistoryRecovery"
+    actions   = ["kafka-cluster:DescribeGroup", "kafka-cluster:AlterGroup"]
+    resources = ["${runnel_kafka_cluster.shop.group_arn}ecommerce-server-dbhistory"]
+  }
+}
+
+resource "runnel_role" "ecommerce" {
+  name     = "ecommerce-connector"
+  policies = { kafka = data.runnel_policy_document.ecommerce.json }
+}
+
+resource "runnel_connector" "orders" {
+  name                       = "ecommerce-orders"
+  description                = "Change events of the shop's orders"
+  kafka_cluster              = runnel_kafka_cluster.shop.name
+  plugins                    = [runnel_plugin.debezium_mysql.ref]
+  service_execution_role_arn = runnel_role.ecommerce.arn
+
+  capacity = {
+    autoscaling = { mcu_count = 1, min_worker_count = 1, max_worker_count = 2 }
+  }
+
+  config = {
+    "connector.class"                          = "io.debezium.connector.mysql.MySqlConnector"
+    "tasks.max"                                = "1"
+    "database.hostname"                        = var.database_hostname
+    "database.port"                            = tostring(var.database_port)
+    "database.user"                            = var.database_user
+    "database.server.id"                       = "123456"
+    "database.server.name"                     = "ecommerce-server"
+    "database.include.list"                    = var.database_include_list
+    "database.history.kafka.topic"             = "dbhistory.ecommerce"
+    "database.history.kafka.bootstrap.servers" = var.bootstrap_servers
+
+    # The article's cluster asks for IAM credentials, and its connector brings them in these eight lines. They are
+    # accepted here as they stand; on a cluster that is not MSK the daemon puts the cluster's own settings in their
+    # place, and the plan notes it.
+    "database.history.consumer.security.protocol"                  = "SASL_SSL"
+    "database.history.consumer.sasl.mechanism"                     = "AWS_MSK_IAM"
+    "database.history.consumer.sasl.jaas.config"                   = "software.amazon.msk.auth.iam.IAMLoginModule required;"
+    "database.history.consumer.sasl.client.callback.handler.class" = "software.amazon.msk.auth.iam.IAMClientCallbackHandler"
+    "database.history.producer.security.protocol"                  = "SASL_SSL"
+    "database.history.producer.sasl.mechanism"                     = "AWS_MSK_IAM"
+    "database.history.producer.sasl.jaas.config"                   = "software.amazon.msk.auth.iam.IAMLoginModule required;"
+    "database.history.producer.sasl.client.callback.handler.class" = "software.amazon.msk.auth.iam.IAMClientCallbackHandler"
+
+    "include.schema.changes" = "true"
+  }
+
+  # Write-only: neither in the state nor in a saved plan. Raise the version when the password changes.
+  config_wo         = { "database.password" = var.database_password }
+  config_wo_version = 1
+}
