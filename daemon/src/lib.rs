@@ -1,1 +1,4 @@
 //! The daemon that makes declared connectors run, and the commands people type.
+
+pub mod config;
+pub mod store;
