@@ -17,14 +17,14 @@ pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCA
 pub const SETTLE_DEFAULT: Duration = Duration::from_millis(5_000);
 /// When an operation that does not settle is given up. The slowest start measured is 18 s (plugin
 /// scan of a runtime without class-data archive); a first roll of several workers fits as well.
-pub const OPERATION_TIMEOUT_DEFAULT: Duration = Duration::from_millis(120_000);
+pub const OPERATION_TIMEOUT_DEFAULT: Duration = Duration::from_millis(180_000);
 /// How often everything is looked at without being woken; health is at most this old.
-pub const RECONCILE_DEFAULT: Duration = Duration::from_millis(2_000);
+pub const RECONCILE_DEFAULT: Duration = Duration::from_millis(3_000);
 /// How long a worker may take to stop before it is killed. Connect gives its tasks 5 s
 /// (`task.shutdown.graceful.timeout.ms`), then closes producers and leaves the group.
 pub const STOP_DEADLINE_DEFAULT: Duration = Duration::from_millis(15_000);
 /// When a call to Kafka is given up. One refused or lost connection and one retry fit in it.
-pub const KAFKA_TIMEOUT_DEFAULT: Duration = Duration::from_millis(10_000);
+pub const KAFKA_TIMEOUT_DEFAULT: Duration = Duration::from_millis(15_000);
 /// Memory of one MCU in MiB, as MSK Connect sells it.
 pub const MCU_MEMORY_MIB_DEFAULT: u32 = 4096;
 /// A JVM with Connect and one connector does not start in less than this many MiB.
@@ -432,7 +432,7 @@ mod tests {
                 "timing.settle_ms = 0",
                 vec!["timing.settle_ms", "milliseconds"],
             ),
-            ("timing.settle_ms = 120000", vec!["operation_timeout_ms"]),
+            ("timing.settle_ms = 180000", vec!["operation_timeout_ms"]),
             ("capacity.mcu_memory_mib = 1", vec!["mcu_memory_mib", "256"]),
             ("[runtimes.\"3.9\"]", vec!["home"]),
         ] {

@@ -1,4 +1,6 @@
 //! The daemon that makes declared connectors run, and the commands people type.
 
 pub mod config;
+pub mod http;
+pub mod logs;
 pub mod store;

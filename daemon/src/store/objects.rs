@@ -73,6 +73,12 @@ impl Store {
         self.read(|tx| find(tx, name))
     }
 
+    /// [`Store::get`] for async code.
+    pub async fn fetch<S: Declared>(&self, name: &Name) -> Result<Option<Stored<S>>, StoreError> {
+        let name = name.clone();
+        self.run(move |store| store.get::<S>(&name)).await
+    }
+
     /// Objects of a kind in the order of their names, after a name, at most `limit`.
     pub fn list<S: Declared>(
         &self,

@@ -10,7 +10,7 @@ use runnel_api::object::Generation;
 use runnel_api::{
     ErrorCode, Kind, Name, Operation, OperationId, OperationKind, Outcome, Problem, Secret,
 };
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -237,7 +237,7 @@ fn check_precondition<S: Declared>(
         (Precondition::Generation(asked), Found::Same(stored, _)) => {
             let current = stored.object.generation;
             // One behind is a repeated update: its first answer was lost.
-            if asked == current || asked.0 + 1 == current.0 {
+            if asked == current || asked.0.checked_add(1) == Some(current.0) {
                 Ok(())
             } else {
                 Err(conflict(S::KIND, &request.name, asked, current))
@@ -406,29 +406,44 @@ fn forget_unneeded(
 }
 
 impl Store {
-    /// Whether references lead somewhere, before anything is written: the first problem.
-    pub fn missing_reference<S: Declared>(&self, spec: &S) -> Result<Option<Problem>, StoreError> {
+    /// Which of these references lead nowhere.
+    pub fn missing_references(&self, references: &[Reference]) -> Result<Vec<Problem>, StoreError> {
         self.read(|tx| {
-            for reference in spec.references() {
-                if let Some(problem) = missing(tx, &reference)? {
-                    return Ok(Some(problem));
-                }
+            let mut problems = Vec::new();
+            for reference in references {
+                problems.extend(missing(tx, reference)?);
             }
-            Ok(None)
+            Ok(problems)
         })
     }
 
-    /// How many objects of a kind there are.
-    pub fn count(&self, kind: Kind) -> Result<u64, StoreError> {
+    /// Refuses early what [`Store::put`] would refuse for its precondition or a delete under way,
+    /// so that nobody is told about the content of a request that has no chance.
+    pub fn precheck<S: Declared>(&self, request: &PutRequest<S>) -> Result<(), StoreError> {
         self.read(|tx| {
-            tx.query_row(
-                "SELECT count(*) FROM objects WHERE kind = ?1",
-                [kind.singular()],
-                |row| row.get::<_, i64>(0),
-            )
-            .optional()
-            .map(|count| super::rows::uint(count.unwrap_or(0)))
-            .map_err(StoreError::Sql)
+            let current = find::<S>(tx, &request.name)?;
+            if current
+                .as_ref()
+                .is_some_and(|stored| stored.object.deleting)
+                && let Some(operation) = operations::unfinished(tx, S::KIND, &request.name)?
+            {
+                return Err(busy(&operation));
+            }
+            match (request.precondition, current.map(|stored| stored.object)) {
+                (Precondition::Absent, Some(object))
+                    if object.generation != Generation(1) || object.spec != request.spec =>
+                {
+                    Err(already_exists(S::KIND, &request.name))
+                }
+                (Precondition::Generation(_), None) => Err(not_found(S::KIND, &request.name)),
+                (Precondition::Generation(asked), Some(object))
+                    if asked != object.generation
+                        && asked.0.checked_add(1) != Some(object.generation.0) =>
+                {
+                    Err(conflict(S::KIND, &request.name, asked, object.generation))
+                }
+                _ => Ok(()),
+            }
         })
     }
 }

@@ -223,7 +223,10 @@ fn a_folder_of_somebody_else_is_left_alone() {
     std::fs::set_permissions(folder.path(), open).unwrap();
     let refused = Store::open(folder.path());
     assert!(matches!(refused, Err(StoreError::ForeignFolder(_))));
-    let mode = std::fs::metadata(folder.path()).unwrap().permissions().mode();
+    let mode = std::fs::metadata(folder.path())
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o755);
 }
 
