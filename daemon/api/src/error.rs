@@ -23,6 +23,8 @@ pub enum ErrorCode {
     GenerationConflict,
     /// Other objects still refer to this one.
     InUse,
+    /// Another operation of the same object is under way and would be disturbed.
+    OperationInProgress,
     /// A reference to an object that does not exist.
     MissingReference,
     /// The request body is larger than its limit.
@@ -65,7 +67,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for documentation and tests.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::InvalidArgument,
         Self::NotSupported,
         Self::Unauthenticated,
@@ -74,6 +76,7 @@ impl ErrorCode {
         Self::AlreadyExists,
         Self::GenerationConflict,
         Self::InUse,
+        Self::OperationInProgress,
         Self::MissingReference,
         Self::TooLarge,
         Self::BadArchive,
@@ -106,6 +109,7 @@ impl ErrorCode {
             Self::AlreadyExists => "ALREADY_EXISTS",
             Self::GenerationConflict => "GENERATION_CONFLICT",
             Self::InUse => "IN_USE",
+            Self::OperationInProgress => "OPERATION_IN_PROGRESS",
             Self::MissingReference => "MISSING_REFERENCE",
             Self::TooLarge => "TOO_LARGE",
             Self::BadArchive => "BAD_ARCHIVE",
@@ -133,7 +137,10 @@ impl ErrorCode {
         match self {
             Self::Unauthenticated => 401,
             Self::NotFound | Self::UnknownEndpoint => 404,
-            Self::AlreadyExists | Self::InUse | Self::Superseded => 409,
+            Self::AlreadyExists
+            | Self::InUse
+            | Self::OperationInProgress
+            | Self::Superseded => 409,
             Self::GenerationConflict => 412,
             Self::TooLarge => 413,
             Self::BadArchive

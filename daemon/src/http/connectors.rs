@@ -1,0 +1,159 @@
+//! `/api/v1/connectors`.
+
+use super::error::ApiError;
+use super::objects::{self, Checked, Noun};
+use super::preview::Inputs;
+use super::request::{self, ObjectName};
+use super::seams::LiveStatus;
+use super::{Api, Route, Shared, log_stream, route};
+use crate::store::{PutRequest, Stored};
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::routing::{get, post};
+use http::{HeaderMap, Method, StatusCode};
+use runnel_api::connector::{
+    ConnectorSpec, ConnectorState, ConnectorStatus, Derived, Health, Preview, Previewed,
+};
+use runnel_api::{ErrorCode, Object, Operation, Problem};
+
+pub(super) fn routes() -> Vec<Route> {
+    let mut routes =
+        objects::routes::<ConnectorSpec>("/api/v1/connectors", "/api/v1/connectors/{name}");
+    routes.extend([
+        route(
+            Method::POST,
+            "/api/v1/connectors/{name}/preview",
+            post(preview_connector),
+        ),
+        route(
+            Method::POST,
+            "/api/v1/connectors/{name}/restart",
+            post(restart),
+        ),
+        route(
+            Method::GET,
+            "/api/v1/connectors/{name}/logs",
+            get(log_stream::logs),
+        ),
+    ]);
+    routes
+}
+
+impl Noun for ConnectorSpec {
+    type Status = ConnectorStatus;
+
+    async fn check(api: &Api, request: &PutRequest<Self>) -> Result<Checked<Self>, ApiError> {
+        let inputs = Inputs {
+            secret_keys: request
+                .secrets
+                .as_ref()
+                .map(|secrets| secrets.keys().cloned().collect()),
+            ..Inputs::default()
+        };
+        let previewed = api
+            .resolver
+            .preview(&request.name, request.spec.clone(), inputs)
+            .await?;
+        let Previewed {
+            derived,
+            problems,
+            warnings,
+        } = previewed;
+        if let Some(problem) = problems.into_iter().next() {
+            return Err(problem.into());
+        }
+        let derived: Derived = derived.ok_or_else(|| {
+            Problem::new(
+                ErrorCode::Internal,
+                "nothing was derived from the connector",
+            )
+        })?;
+        Ok(Checked {
+            compute: Box::new(move |_| derived),
+            warnings,
+        })
+    }
+
+    async fn show(api: &Api, stored: Stored<Self>) -> Object<Self, Self::Status> {
+        let name = &stored.object.name;
+        let live = api.live.status(name);
+        let live = live.unwrap_or_else(|| not_seen(stored.object.deleting));
+        let object = stored.object;
+        Object {
+            status: ConnectorStatus {
+                derived: object.status,
+                secret_keys: stored.secret_keys,
+                state: live.state,
+                health: live.health,
+                reason: live.reason,
+                settled_generation: live.settled_generation,
+                operation: stored.operation,
+                tasks: live.tasks,
+                workers: live.workers,
+                topics: live.topics,
+                observed_age_ms: live.observed_age_ms,
+            },
+            name: object.name,
+            id: object.id,
+            arn: object.arn,
+            generation: object.generation,
+            spec: object.spec,
+            deleting: object.deleting,
+        }
+    }
+}
+
+/// Nobody has looked yet: it is new, or the daemon is.
+fn not_seen(deleting: bool) -> LiveStatus {
+    LiveStatus {
+        state: if deleting {
+            ConnectorState::Deleting
+        } else {
+            ConnectorState::Creating
+        },
+        health: Health::Unknown,
+        reason: Some("the daemon has not looked at it yet".to_owned()),
+        settled_generation: None,
+        tasks: Vec::new(),
+        workers: Vec::new(),
+        topics: Vec::new(),
+        observed_age_ms: None,
+    }
+}
+
+async fn preview_connector(
+    State(api): Shared,
+    ObjectName(name): ObjectName,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Previewed>, ApiError> {
+    let asked: Preview = request::json(&api.limits, &headers, body).await?;
+    let inputs = Inputs {
+        secret_keys: asked.secret_keys,
+        assumed: asked.assumed,
+        replacing: asked.replacing,
+    };
+    let previewed = api.resolver.preview(&name, asked.spec, inputs).await?;
+    Ok(Json(previewed))
+}
+
+async fn restart(
+    State(api): Shared,
+    ObjectName(name): ObjectName,
+) -> Result<(StatusCode, Json<Operation>), ApiError> {
+    if let Some(stored) = api.store.fetch::<ConnectorSpec>(&name).await?
+        && stored.object.spec.desired_state == runnel_api::connector::DesiredState::Stopped
+    {
+        let message = format!("the connector {name} is stopped, there is nothing to restart");
+        return Err(Problem::new(ErrorCode::InvalidArgument, message)
+            .hint("set desired_state = \"RUNNING\" to start it")
+            .into());
+    }
+    let operation = api
+        .store
+        .run(move |store| store.begin_restart(&name))
+        .await?;
+    api.wake.wake();
+    Ok((StatusCode::ACCEPTED, Json(operation)))
+}

@@ -1,0 +1,122 @@
+//! `GET /api/v1/connectors/{name}/logs`: worker logs as text, to their end or beyond.
+
+use super::error::ApiError;
+use super::request::{self, ObjectName};
+use super::{Api, Shared};
+use crate::logs::{Reader, TAIL_DEFAULT, TAIL_MAX};
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use http::{Uri, header};
+use runnel_api::connector::ConnectorSpec;
+use runnel_api::{ErrorCode, Name, Problem};
+use serde::Deserialize;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+/// How often files are looked at while following. Nothing announces a growing file in a way that
+/// survives rotation as simply.
+const LOOK: Duration = Duration::from_millis(250);
+/// Chunks that wait for a slow reader; after that the files wait.
+const QUEUE: usize = 4;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogQuery {
+    tail: Option<usize>,
+    #[serde(default)]
+    follow: bool,
+}
+
+/// The last lines, and with `follow=true` what comes until the client leaves or the daemon ends.
+pub(super) async fn logs(
+    State(api): Shared,
+    ObjectName(name): ObjectName,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    let LogQuery { tail, follow } = request::query(&uri)?;
+    let tail = tail.unwrap_or(TAIL_DEFAULT);
+    if tail > TAIL_MAX {
+        let message = format!("tail is at most {TAIL_MAX} lines, not {tail}");
+        return Err(Problem::new(ErrorCode::InvalidArgument, message).into());
+    }
+    let exists = api.store.fetch::<ConnectorSpec>(&name).await?.is_some();
+    let (looking, asked) = (api.clone(), name.clone());
+    let first = tokio::task::spawn_blocking(move || {
+        let logs = looking.logs.of(&asked);
+        let mut reader = Reader::default();
+        let text = reader.tail(&logs, tail)?;
+        Ok::<_, io::Error>((logs.is_empty(), reader, text))
+    });
+    let (is_empty, reader, text) = first
+        .await
+        .map_err(io::Error::other)
+        .flatten()
+        .map_err(unreadable)?;
+    if is_empty && !exists {
+        let message = format!("there is no connector named {name} and no log of one");
+        return Err(Problem::new(ErrorCode::NotFound, message).into());
+    }
+    let body = if follow {
+        let place = api.followers.clone().try_acquire_owned().map_err(|_| {
+            let most = api.limits.followers_max;
+            Problem::new(ErrorCode::Unavailable, "too many logs are being followed")
+                .detail(format!("at most {most} at once"))
+        })?;
+        let (chunks, receiver) = mpsc::channel(QUEUE);
+        tokio::spawn(follow_on(api, name, reader, text, chunks, place));
+        Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(receiver))
+    } else {
+        Body::from(text)
+    };
+    let text_type = (header::CONTENT_TYPE, "text/plain; charset=utf-8");
+    Ok(([text_type], body).into_response())
+}
+
+fn unreadable(error: io::Error) -> ApiError {
+    tracing::error!(%error, "a worker log cannot be read");
+    Problem::new(ErrorCode::Internal, "a worker log cannot be read")
+        .detail(error.to_string())
+        .into()
+}
+
+async fn follow_on(
+    api: Arc<Api>,
+    name: Name,
+    mut reader: Reader,
+    text: Vec<u8>,
+    chunks: mpsc::Sender<io::Result<Bytes>>,
+    _place: OwnedSemaphorePermit,
+) {
+    let mut next = text;
+    loop {
+        let pause = if next.is_empty() {
+            LOOK
+        } else if chunks.send(Ok(Bytes::from(next))).await.is_err() {
+            return;
+        } else {
+            Duration::ZERO
+        };
+        tokio::select! {
+            () = api.closing.cancelled() => return,
+            () = chunks.closed() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        let (looking, asked) = (api.clone(), name.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            let text = reader.more(&looking.logs.of(&asked));
+            (reader, text)
+        });
+        match read.await {
+            Ok((same, Ok(text))) => (reader, next) = (same, text),
+            Ok((_, Err(error))) => {
+                let _ = chunks.send(Err(error)).await;
+                return;
+            }
+            Err(_) => return,
+        }
+    }
+}

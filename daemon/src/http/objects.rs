@@ -1,0 +1,191 @@
+//! What all five nouns have in common: put, get, list, delete.
+
+use super::error::ApiError;
+use super::request::{self, ObjectName};
+use super::{Api, Route, Shared, route};
+use crate::store::{Declared, Precondition, PutOutcome, PutRequest, Stored};
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{delete, get, put};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use runnel_api::arn::Incarnation;
+use runnel_api::error::Warning;
+use runnel_api::{
+    Deleted, ErrorCode, Object, OperationKind, Page, Problem, Put, PutAnswer, Secret,
+};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::future::Future;
+
+/// Longest description, as in MSK Connect's API model (`__stringMax1024`).
+pub const DESCRIPTION_MAX: usize = 1024;
+
+/// What makes a stored computed part once the identity is known.
+pub type Compute<S> = Box<dyn FnOnce(&Incarnation) -> <S as Declared>::Computed + Send>;
+
+/// A specification that passed its checks.
+pub struct Checked<S: Declared> {
+    /// Makes the computed part.
+    pub compute: Compute<S>,
+    /// Remarks for the answer.
+    pub warnings: Vec<Warning>,
+}
+
+/// One of the five nouns at the API.
+pub trait Noun: Declared {
+    /// What clients see beside the specification.
+    type Status: Serialize + Send;
+
+    /// Refuses what is wrong by itself or does not fit its neighbours.
+    fn check(
+        api: &Api,
+        request: &PutRequest<Self>,
+    ) -> impl Future<Output = Result<Checked<Self>, ApiError>> + Send;
+
+    /// The object as clients see it.
+    fn show(
+        api: &Api,
+        stored: Stored<Self>,
+    ) -> impl Future<Output = Object<Self, Self::Status>> + Send;
+}
+
+/// The four routes of a noun.
+pub fn routes<S: Noun>(list_path: &'static str, path: &'static str) -> Vec<Route> {
+    vec![
+        route(Method::GET, list_path, get(list_objects::<S>)),
+        route(Method::GET, path, get(get_object::<S>)),
+        route(Method::PUT, path, put(put_object::<S>)),
+        route(Method::DELETE, path, delete(delete_object::<S>)),
+    ]
+}
+
+async fn get_object<S: Noun>(
+    State(api): Shared,
+    ObjectName(name): ObjectName,
+) -> Result<Response, ApiError> {
+    let stored = api.store.fetch::<S>(&name).await?;
+    let Some(stored) = stored else {
+        let message = format!("there is no {} named {name}", S::KIND);
+        return Err(Problem::new(ErrorCode::NotFound, message).into());
+    };
+    let tag = etag(stored.object.generation.0);
+    let object = S::show(&api, stored).await;
+    Ok(([(header::ETAG, tag)], Json(object)).into_response())
+}
+
+async fn list_objects<S: Noun>(
+    State(api): Shared,
+    uri: Uri,
+) -> Result<Json<Page<Object<S, S::Status>>>, ApiError> {
+    let (limit, after) = request::page(&uri)?;
+    // One more than asked for tells whether there is a next page.
+    let mut found = api
+        .store
+        .run(move |store| store.list::<S>(after.as_ref(), limit + 1))
+        .await?;
+    let next = (found.len() > limit).then(|| found.truncate(limit));
+    let next = next.and_then(|()| found.last().map(|last| last.object.name.to_string()));
+    let mut items = Vec::with_capacity(found.len());
+    for stored in found {
+        items.push(S::show(&api, stored).await);
+    }
+    Ok(Json(Page { items, next }))
+}
+
+async fn put_object<S: Noun>(
+    State(api): Shared,
+    ObjectName(name): ObjectName,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let precondition = request::precondition(&headers)?;
+    let Put { spec, secrets } = request::json(&api.limits, &headers, body).await?;
+    let request = PutRequest {
+        name,
+        spec,
+        secrets,
+        precondition,
+    };
+    let _one_change_at_a_time = api.changes.lock().await;
+    let request = api
+        .store
+        .run(move |store| store.precheck(&request).map(|()| request))
+        .await?;
+    let Checked { compute, warnings } = S::check(&api, &request).await?;
+    let outcome = api
+        .store
+        .run(move |store| store.put(&request, compute))
+        .await?;
+    let is_new = matches!(&outcome, PutOutcome::Changed { operation, object, .. }
+        if operation.kind == OperationKind::Create && object.object.generation.0 == 1);
+    if matches!(outcome, PutOutcome::Changed { .. }) {
+        api.wake.wake();
+    }
+    let (stored, operation) = outcome.into_parts();
+    let tag = etag(stored.object.generation.0);
+    let answer = PutAnswer {
+        object: S::show(&api, stored).await,
+        operation,
+        warnings,
+    };
+    let status = if is_new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    Ok((status, [(header::ETAG, tag)], Json(answer)).into_response())
+}
+
+async fn delete_object<S: Noun>(
+    State(api): Shared,
+    ObjectName(name): ObjectName,
+    headers: HeaderMap,
+) -> Result<Json<Deleted>, ApiError> {
+    let if_match = match request::precondition(&headers)? {
+        Precondition::None => None,
+        Precondition::Generation(generation) => Some(generation),
+        Precondition::Absent => {
+            let message = "a delete takes no If-None-Match";
+            return Err(Problem::new(ErrorCode::InvalidArgument, message).into());
+        }
+    };
+    let _one_change_at_a_time = api.changes.lock().await;
+    let outcome = api
+        .store
+        .run(move |store| store.begin_delete(S::KIND, &name, if_match))
+        .await?;
+    api.wake.wake();
+    Ok(Json(Deleted {
+        operation: outcome.into_operation(),
+    }))
+}
+
+fn etag(generation: u64) -> HeaderValue {
+    HeaderValue::from_str(&format!("\"{generation}\""))
+        .unwrap_or_else(|_| HeaderValue::from_static("\"0\""))
+}
+
+/// Refuses a description that is too long.
+pub fn check_description(description: &str) -> Result<(), Problem> {
+    let length = description.chars().count();
+    if length <= DESCRIPTION_MAX {
+        return Ok(());
+    }
+    let message =
+        format!("a description has at most {DESCRIPTION_MAX} characters, this one has {length}");
+    Err(Problem::new(ErrorCode::InvalidArgument, message).field("description"))
+}
+
+/// Refuses secrets for a noun that has none.
+pub fn check_no_secrets(
+    secrets: Option<&BTreeMap<String, Secret>>,
+    noun: &str,
+) -> Result<(), Problem> {
+    if secrets.is_none_or(BTreeMap::is_empty) {
+        return Ok(());
+    }
+    let message = format!("a {noun} has no secrets");
+    Err(Problem::new(ErrorCode::InvalidArgument, message).field("secrets"))
+}

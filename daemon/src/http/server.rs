@@ -1,0 +1,95 @@
+//! The listener: bounded connections, bounded waits, an end that lets requests finish.
+
+use super::{Api, router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+/// Pause after a failed accept; out of file descriptors is the usual reason, and it passes.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A listener and where it really is.
+#[derive(Debug)]
+pub struct Bound {
+    /// The listener.
+    pub listener: TcpListener,
+    /// Its address; the port is real where 0 was asked for.
+    pub address: SocketAddr,
+}
+
+/// Binds, and writes the real address where the commands look for it.
+pub async fn bind(listen: SocketAddr, address_file: &Path) -> io::Result<Bound> {
+    let listener = TcpListener::bind(listen).await?;
+    let address = listener.local_addr()?;
+    let mut aside = address_file.as_os_str().to_owned();
+    aside.push(".new");
+    tokio::fs::write(&aside, format!("{address}\n")).await?;
+    tokio::fs::rename(&aside, address_file).await?;
+    Ok(Bound { listener, address })
+}
+
+/// Answers requests until `shutdown`, then lets those under way finish for a bounded time.
+pub async fn serve(
+    listener: TcpListener,
+    api: Arc<Api>,
+    shutdown: impl Future<Output = ()> + Send,
+) {
+    let service = TowerToHyperService::new(router(api.clone()));
+    let graceful = GracefulShutdown::new();
+    let connections = Arc::new(Semaphore::new(api.limits.connections_max));
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let accepted = async {
+            let place = connections.clone().acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, stream) = tokio::select! {
+            () = &mut shutdown => break,
+            (place, accepted) = accepted => match accepted {
+                Ok((stream, _)) => (place, stream),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection cannot be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            },
+        };
+        let served = graceful.watch(connection(stream, service.clone(), &api));
+        tokio::spawn(async move {
+            let _place = place;
+            if let Err(error) = served.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+        });
+    }
+    drop(listener);
+    api.close();
+    if tokio::time::timeout(api.limits.drain, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!("requests are still under way and are dropped");
+    }
+}
+
+fn connection(
+    stream: TcpStream,
+    service: TowerToHyperService<axum::Router>,
+    api: &Api,
+) -> http1::Connection<TokioIo<TcpStream>, TowerToHyperService<axum::Router>> {
+    // Answers are small; waiting for more to send would only delay them.
+    let _ = stream.set_nodelay(true);
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(api.limits.header_timeout)
+        .serve_connection(TokioIo::new(stream), service)
+}

@@ -1,0 +1,90 @@
+//! What concerns the daemon itself: health, version, identities, shutdown.
+
+use super::error::ApiError;
+use super::operations::kind_of;
+use super::request;
+use super::{HEALTH, Route, Shared, route};
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use http::{HeaderMap, Method, StatusCode};
+use runnel_api::server::{API_VERSION, Info};
+use runnel_api::{ErrorCode, Identity, Problem};
+use serde::{Deserialize, Serialize};
+
+/// What this release can do, by name; a provider asks before it uses something newer than the API
+/// version.
+const ABILITIES: [&str; 6] = [
+    "preview",
+    "content-staging",
+    "operations",
+    "restart",
+    "logs",
+    "shutdown",
+];
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        route(Method::GET, HEALTH, get(health)),
+        route(Method::GET, "/api/v1/info", get(info)),
+        route(Method::GET, "/api/v1/identity/{kind}/{name}", get(identity)),
+        route(Method::POST, "/api/v1/shutdown", post(shutdown)),
+    ]
+}
+
+/// Says nothing about the daemon but that it works, because anyone may ask.
+async fn health(State(api): Shared) -> Response {
+    if api.store.is_closed() {
+        let problem = Problem::new(ErrorCode::Unavailable, "the daemon cannot work");
+        return ApiError::from(problem).into_response();
+    }
+    (StatusCode::OK, "ok\n").into_response()
+}
+
+async fn info(State(api): Shared) -> Json<Info> {
+    Json(Info {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        api_version: API_VERSION,
+        daemon: api.store.daemon(),
+        abilities: ABILITIES.map(str::to_owned).to_vec(),
+        runtimes: api.host.runtimes(),
+        isolation: api.host.isolation(),
+    })
+}
+
+async fn identity(
+    State(api): Shared,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Json<Identity>, ApiError> {
+    let Path((kind, name)) = path.map_err(|_| request::unreadable_path())?;
+    let kind = kind_of(&kind)?;
+    let name = request::name(&name)?;
+    let work = move |store: &crate::store::Store| store.identity(kind, &name);
+    Ok(Json(api.store.run(work).await?))
+}
+
+/// Body of `POST /api/v1/shutdown`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Shutdown {
+    stop_workers: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Stopping {
+    stopping: bool,
+}
+
+async fn shutdown(
+    State(api): Shared,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let Shutdown { stop_workers } = request::json(&api.limits, &headers, body).await?;
+    tracing::info!(stop_workers, "asked to stop");
+    api.stop.stop(stop_workers);
+    Ok((StatusCode::ACCEPTED, Json(Stopping { stopping: true })).into_response())
+}
