@@ -239,14 +239,16 @@ fn keep(class: &ClassFile<'_>, release: u16, reading: Reading) -> Class {
     let mut members: Vec<u64> = visible.map(key).collect();
     members.sort_unstable();
     let references = match reading {
-        Reading::Plugin => {
+        // A copy of Kafka that a plugin carries is not the plugin's code: the worker's classes are
+        // used in its place, and what is left over of it is not reached.
+        Reading::Plugin if !class.name.starts_with(KAFKA) => {
             let declared: HashSet<u64> = all().map(key).collect();
             class
                 .references()
                 .filter_map(|reference| kafka_reference(class, &declared, reference))
                 .collect()
         }
-        Reading::Runtime => Vec::new(),
+        Reading::Plugin | Reading::Runtime => Vec::new(),
     };
     Class {
         name: class.name.as_ref().into(),

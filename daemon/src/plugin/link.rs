@@ -86,12 +86,7 @@ fn missing(scan: &Scan, runtime: &RuntimeIndex) -> BTreeSet<String> {
     let world = World { scan, runtime };
     let mut checked = HashSet::new();
     let mut missing = BTreeSet::new();
-    for (name, found) in &scan.classes {
-        // A copy of Kafka that a plugin carries is not the plugin's code: the worker's classes are
-        // used in its place, and what is left over of it is not reached.
-        if is_kafka(name) {
-            continue;
-        }
+    for found in scan.classes.values() {
         for reference in &found.class.references {
             if checked.insert(reference) && world.resolve(reference) == Found::No {
                 missing.insert(words(reference));

@@ -205,10 +205,16 @@ pub(crate) fn patched(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A store in a temporary folder.
+/// A store in a temporary folder, which goes with it although what is in it is read-only.
 pub(crate) struct TestStore {
     folder: tempfile::TempDir,
     pub(crate) files: PluginFiles,
+}
+
+impl Drop for TestStore {
+    fn drop(&mut self) {
+        super::unpack::remove_tree(self.folder.path()).unwrap();
+    }
 }
 
 impl TestStore {
