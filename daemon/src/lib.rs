@@ -1,12 +1,15 @@
 //! The daemon that makes declared connectors run, and the commands people type.
 
 pub mod config;
+pub mod fleet;
 pub mod http;
 pub mod kafka;
 pub mod logs;
 pub mod plugin;
+pub mod reconcile;
 pub mod runtime;
 pub mod store;
+pub mod wiring;
 
 #[cfg(test)]
 mod rig;

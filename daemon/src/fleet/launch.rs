@@ -1,0 +1,607 @@
+//! What a worker process is started with: pure texts made from a [`WorkerLaunch`].
+
+use super::properties_file;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+/// The name of one worker process, for good; also its folder's name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct WorkerId(String);
+
+impl WorkerId {
+    /// A name that was never given before.
+    pub fn fresh() -> Self {
+        let (high, _) = Uuid::new_v4().as_u64_pair();
+        Self(format!("w-{high:016x}"))
+    }
+
+    /// Takes 1 to 64 of `a-z`, `0-9` and `-`, not beginning with `-`.
+    pub fn parse(text: &str) -> Result<Self, LaunchError> {
+        let fits = (1..=64).contains(&text.len())
+            && !text.starts_with('-')
+            && text
+                .bytes()
+                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        if fits {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(LaunchError::WorkerId)
+        }
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for WorkerId {
+    type Error = LaunchError;
+    fn try_from(text: String) -> Result<Self, LaunchError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<WorkerId> for String {
+    fn from(id: WorkerId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Everything that decides how a worker process runs. It holds no secret: what is secret is a `${file:…}` reference.
+///
+/// It is kept as `launch.json` and read by later releases: new fields need a serde default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerLaunch {
+    /// Id of the connector.
+    pub connector_id: Uuid,
+    /// Name of the connector, for people.
+    pub connector: String,
+    /// Name of the process.
+    pub worker: WorkerId,
+    /// The planner's digest of what it wanted; compared, never read.
+    pub digest: String,
+    /// `host:port,…`.
+    pub bootstrap_servers: String,
+    /// Connect group.
+    pub group_id: String,
+    /// Internal topics, made beforehand.
+    pub topics: InternalTopics,
+    /// The user's worker configuration. Keys that [`is_managed`] are left out.
+    pub worker_properties: BTreeMap<String, String>,
+    /// Client security (`security.protocol`, `sasl.*`, `ssl.*`), for the worker and its clients alike; empty on a
+    /// plaintext cluster.
+    #[serde(default)]
+    pub client_security: BTreeMap<String, String>,
+    /// The Kafka Connect release.
+    pub runtime: LaunchRuntime,
+    /// The `java` binary.
+    pub java: PathBuf,
+    /// Plugin folders, each with the jars of one plugin in it or below it.
+    pub plugin_dirs: Vec<PathBuf>,
+    /// Size in MCUs.
+    pub mcu_count: u32,
+    /// Memory of one MCU, MiB.
+    pub mcu_memory_mib: u32,
+    /// Milliseconds between SIGTERM and SIGKILL.
+    pub stop_deadline_ms: u64,
+    /// Exactly-once source support (KIP-618).
+    pub exactly_once: bool,
+}
+
+/// Names of a fleet's internal topics.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InternalTopics {
+    /// `offset.storage.topic`.
+    pub offsets: String,
+    /// `config.storage.topic`.
+    pub configs: String,
+    /// `status.storage.topic`.
+    pub status: String,
+}
+
+/// The runtime of a launch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaunchRuntime {
+    /// Its name, as `4.3`.
+    pub name: String,
+    /// Folder of its jars.
+    pub libs: PathBuf,
+    /// Kafka's version, as `4.3.1`.
+    pub kafka_version: String,
+    /// Class-data archive, which halves the start; without it, or when it is damaged, the worker starts all the same.
+    #[serde(default)]
+    pub archive: Option<ClassDataArchive>,
+}
+
+/// A class-data archive. A truncated one crashes the JVM, so size and sum are checked before each start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassDataArchive {
+    /// The file.
+    pub path: PathBuf,
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256, lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// A launch that cannot be turned into a process.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LaunchError {
+    /// A worker id that is no safe file name.
+    #[error("a worker id has 1 to 64 of a-z, 0-9 and -, and does not begin with -")]
+    WorkerId,
+    /// A path that Connect's comma-separated lists, Java's class path or UTF-8 cannot hold.
+    #[error("the path {0} cannot be given to Java: it must be UTF-8 without , : {{ }} $ and quotation marks")]
+    Path(PathBuf),
+    /// No jar in the runtime's folder.
+    #[error("the folder {0} holds no jar")]
+    NoJars(PathBuf),
+    /// Too little memory for any worker.
+    #[error("{0} MiB are too little for a worker; the least is {LEAST_MEMORY_MIB} MiB")]
+    TooSmall(u64),
+    /// A Kafka version that is not `major.minor…`.
+    #[error("`{0}` is not a Kafka version")]
+    KafkaVersion(String),
+}
+
+/// The least memory of a worker, MiB: a heap of 96 MiB and the 160 MiB that the JVM needs beside it.
+pub const LEAST_MEMORY_MIB: u64 = 256;
+/// What a JVM with Connect needs beside its heap, MiB (idle worker: 135–146 MiB resident, of them ~40 MiB heap).
+const BESIDE_HEAP_MIB: u64 = 160;
+/// The largest heap for each MCU, MiB; with 4 GiB for an MCU the other half serves direct buffers and page cache.
+const HEAP_PER_MCU_MIB: u64 = 2048;
+
+/// Heap (`-Xmx`) of a worker with so much memory, MiB: 60 % of it, at most 2 GiB for each MCU, and never so much
+/// that less than 160 MiB stay for the rest of the JVM.
+pub fn heap_mib(mcu_count: u32, mcu_memory_mib: u32) -> u64 {
+    let total = memory_mib(mcu_count, mcu_memory_mib);
+    (total * 6 / 10)
+        .min(total.saturating_sub(BESIDE_HEAP_MIB))
+        .min(HEAP_PER_MCU_MIB * u64::from(mcu_count))
+        .max(LEAST_MEMORY_MIB - BESIDE_HEAP_MIB)
+}
+
+/// Memory of a worker, MiB.
+pub fn memory_mib(mcu_count: u32, mcu_memory_mib: u32) -> u64 {
+    u64::from(mcu_count) * u64::from(mcu_memory_mib)
+}
+
+/// Major and minor number of a Kafka version.
+fn release(version: &str) -> Result<(u32, u32), LaunchError> {
+    let mut parts = version.split('.').map(str::parse);
+    match (parts.next(), parts.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => Ok((major, minor)),
+        _ => Err(LaunchError::KafkaVersion(version.to_owned())),
+    }
+}
+
+/// Client settings that a connector may override: tuning only. Nothing that names credentials, servers, groups,
+/// classes or files is among them.
+const OVERRIDABLE: &[&str] = &[
+    "acks",
+    "allow.auto.create.topics",
+    "auto.offset.reset",
+    "batch.size",
+    "buffer.memory",
+    "check.crcs",
+    "client.rack",
+    "compression.gzip.level",
+    "compression.lz4.level",
+    "compression.type",
+    "compression.zstd.level",
+    "connections.max.idle.ms",
+    "delivery.timeout.ms",
+    "enable.idempotence",
+    "fetch.max.bytes",
+    "fetch.max.wait.ms",
+    "fetch.min.bytes",
+    "heartbeat.interval.ms",
+    "isolation.level",
+    "linger.ms",
+    "max.block.ms",
+    "max.in.flight.requests.per.connection",
+    "max.partition.fetch.bytes",
+    "max.poll.interval.ms",
+    "max.poll.records",
+    "max.request.size",
+    "metadata.max.age.ms",
+    "metadata.max.idle.ms",
+    "partitioner.adaptive.partitioning.enable",
+    "partitioner.availability.timeout.ms",
+    "partitioner.ignore.keys",
+    "receive.buffer.bytes",
+    "reconnect.backoff.max.ms",
+    "reconnect.backoff.ms",
+    "request.timeout.ms",
+    "retries",
+    "retry.backoff.max.ms",
+    "retry.backoff.ms",
+    "send.buffer.bytes",
+    "session.timeout.ms",
+    "transaction.timeout.ms",
+];
+
+/// Which client settings a connector's `producer.override.`, `consumer.override.` and `admin.override.` keys may
+/// name on this Kafka release.
+///
+/// The policy `Allowlist` exists from 4.2 on. Before, the choice is `All`, `Principal`, which allows exactly the
+/// credential keys, or `None`; `None` is the one that lets no connector take another login. A fleet serves one
+/// connector, so the same tuning stands in its worker configuration as `producer.linger.ms` and the like.
+pub fn overridable(kafka_version: &str) -> Result<&'static [&'static str], LaunchError> {
+    Ok(if release(kafka_version)? >= (4, 2) {
+        OVERRIDABLE
+    } else {
+        &[]
+    })
+}
+
+/// Whether a worker property is Runnel's to set. A user's value for it is left out.
+pub fn is_managed(key: &str) -> bool {
+    const PREFIXES: &[&str] = &[
+        "access.control.",
+        "admin.listeners",
+        "client.",
+        "config.providers",
+        "config.storage.",
+        "connector.client.config.override.",
+        "inter.worker.",
+        "listeners",
+        "offset.storage.",
+        "plugin.",
+        "rest.",
+        "sasl.",
+        "security.",
+        "ssl.",
+        "status.storage.",
+    ];
+    const KEYS: &[&str] = &[
+        "bootstrap.servers",
+        "exactly.once.source.support",
+        "group.id",
+        "heartbeat.interval.ms",
+        "metric.reporters",
+        "response.http.headers.config",
+        "scheduled.rebalance.max.delay.ms",
+        "session.timeout.ms",
+    ];
+    const CLIENT: &[&str] = &["bootstrap.servers", "client.id", "group.id"];
+    const CLIENT_PREFIXES: &[&str] = &["sasl.", "security.", "ssl."];
+    let of_client = CLIENTS
+        .iter()
+        .find_map(|client| key.strip_prefix(client))
+        .is_some_and(|rest| CLIENT.contains(&rest) || starts_with_any(rest, CLIENT_PREFIXES));
+    of_client || KEYS.contains(&key) || starts_with_any(key, PREFIXES)
+}
+
+fn starts_with_any(key: &str, prefixes: &[&str]) -> bool {
+    prefixes.iter().any(|prefix| key.starts_with(prefix))
+}
+
+const CLIENTS: [&str; 3] = ["producer.", "consumer.", "admin."];
+
+/// Where a worker's files are.
+#[derive(Clone, Debug)]
+pub struct LaunchPaths {
+    /// The run dir.
+    pub run: PathBuf,
+    /// The connector's secret folder.
+    pub secrets: PathBuf,
+    /// The fleet's JAAS file, which points to its REST credentials.
+    pub jaas: PathBuf,
+}
+
+/// A process to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// The whole environment.
+    pub environment: Vec<(String, String)>,
+    /// Files of the run dir, by name.
+    pub files: Vec<(&'static str, String)>,
+}
+
+/// Turns a launch into texts. `jars` are the runtime's; `archive` is the class-data archive when it was found sound.
+pub fn render(
+    launch: &WorkerLaunch,
+    paths: &LaunchPaths,
+    jars: &[PathBuf],
+    archive: Option<&Path>,
+) -> Result<Rendered, LaunchError> {
+    let memory = memory_mib(launch.mcu_count, launch.mcu_memory_mib);
+    if memory < LEAST_MEMORY_MIB {
+        return Err(LaunchError::TooSmall(memory));
+    }
+    let log4j2 = release(&launch.runtime.kafka_version)? >= (4, 0);
+    let (log_file, log_text) = if log4j2 {
+        ("log4j2.yaml", log4j2_yaml())
+    } else {
+        ("log4j.properties", log4j_properties())
+    };
+    let properties = properties_file::render(&worker_properties(launch, paths)?);
+    let mut argv = vec![plain(&launch.java)?.to_owned()];
+    argv.extend(jvm_options(launch, paths, archive)?);
+    let log_path = plain(&paths.run.join(log_file))?.to_owned();
+    argv.push(if log4j2 {
+        format!("-Dlog4j2.configurationFile={log_path}")
+    } else {
+        format!("-Dlog4j.configuration=file:{log_path}")
+    });
+    argv.push("-cp".into());
+    argv.push(class_path(&launch.runtime.libs, jars)?);
+    argv.push("org.apache.kafka.connect.cli.ConnectDistributed".into());
+    argv.push(plain(&paths.run.join("worker.properties"))?.to_owned());
+    Ok(Rendered {
+        argv,
+        environment: environment(),
+        files: vec![("worker.properties", properties), (log_file, log_text)],
+    })
+}
+
+/// The worker's whole environment. UTC, because a worker's log and a connector's dates must not depend on the host.
+fn environment() -> Vec<(String, String)> {
+    [("LANG", "C.UTF-8"), ("PATH", "/usr/bin:/bin"), ("TZ", "UTC")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+}
+
+/// A path that means the same to Java, Kafka's comma-separated lists and `${file:path:key}`.
+pub fn plain(path: &Path) -> Result<&str, LaunchError> {
+    path.to_str()
+        .filter(|text| !text.contains([',', ':', '{', '}', '$', '"', '\\', '\n', '\r']))
+        .ok_or_else(|| LaunchError::Path(path.to_owned()))
+}
+
+/// Explicit and sorted: with a wildcard, or in another order, the class-data archive is ignored (measured).
+fn class_path(libs: &Path, jars: &[PathBuf]) -> Result<String, LaunchError> {
+    if jars.is_empty() {
+        return Err(LaunchError::NoJars(libs.to_owned()));
+    }
+    let mut names: Vec<&str> = jars
+        .iter()
+        .map(|jar| plain(jar))
+        .collect::<Result<_, _>>()?;
+    names.sort_unstable();
+    Ok(names.join(":"))
+}
+
+fn jvm_options(
+    launch: &WorkerLaunch,
+    paths: &LaunchPaths,
+    archive: Option<&Path>,
+) -> Result<Vec<String>, LaunchError> {
+    let memory = memory_mib(launch.mcu_count, launch.mcu_memory_mib);
+    let heap = heap_mib(launch.mcu_count, launch.mcu_memory_mib);
+    let run = plain(&paths.run)?;
+    let mut options = vec![
+        // The default initial heap is 1/64 of the host's memory.
+        "-Xms64m".to_owned(),
+        format!("-Xmx{heap}m"),
+        format!("-XX:MaxRAM={}", memory << 20),
+        format!("-XX:ActiveProcessorCount={}", launch.mcu_count),
+        "-XX:+ExitOnOutOfMemoryError".into(),
+        "-XX:+DisableAttachMechanism".into(),
+        // Else a file per JVM in the machine's /tmp, readable for others.
+        "-XX:-UsePerfData".into(),
+        format!("-XX:ErrorFile={run}/hs_err.log"),
+    ];
+    if launch.mcu_count == 1 {
+        // REST is up a second earlier and 130–190 MB less are resident; C2's throughput needs more than one vCPU.
+        options.extend(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"].map(String::from));
+    } else {
+        options.push("-XX:+UseG1GC".into());
+    }
+    if let Some(archive) = archive {
+        options.push("-Xshare:auto".into());
+        options.push(format!("-XX:SharedArchiveFile={}", plain(archive)?));
+    }
+    options.extend([
+        format!("-Djava.io.tmpdir={run}/tmp"),
+        "-Dfile.encoding=UTF-8".into(),
+        "-Djava.awt.headless=true".into(),
+        format!("-Djava.security.auth.login.config={}", plain(&paths.jaas)?),
+        // CVE-2024-31141: client configurations must not bring providers of their own.
+        "-Dorg.apache.kafka.automatic.config.providers=none".into(),
+        // CVE-2023-25194 and its kin: login modules that reach out to a server named in a configuration.
+        concat!(
+            "-Dorg.apache.kafka.disallowed.login.modules=",
+            "com.sun.security.auth.module.JndiLoginModule,",
+            "com.sun.security.auth.module.LdapLoginModule,",
+            "com.sun.security.auth.module.Krb5LoginModule"
+        )
+        .into(),
+        // CVE-2025-27817: no URL may be read by the OAUTHBEARER client.
+        "-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=".into(),
+    ]);
+    Ok(options)
+}
+
+fn worker_properties(
+    launch: &WorkerLaunch,
+    paths: &LaunchPaths,
+) -> Result<BTreeMap<String, String>, LaunchError> {
+    let mut properties: BTreeMap<String, String> = defaults();
+    properties.extend(
+        launch
+            .worker_properties
+            .iter()
+            .filter(|(key, _)| !is_managed(key))
+            .map(|(key, value)| (key.clone(), value.clone())),
+    );
+    for (key, value) in &launch.client_security {
+        properties.insert(key.clone(), value.clone());
+        for client in CLIENTS {
+            properties.insert(format!("{client}{key}"), value.clone());
+        }
+    }
+    properties.extend(managed(launch, paths)?);
+    Ok(properties)
+}
+
+/// What a user's worker configuration may change.
+fn defaults() -> BTreeMap<String, String> {
+    let converter = "org.apache.kafka.connect.storage.StringConverter";
+    [
+        ("key.converter", converter),
+        ("value.converter", converter),
+        // The rows since the last flush come again after a crash; Connect's own default is 60 s.
+        ("offset.flush.interval.ms", "5000"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into()
+}
+
+fn managed(
+    launch: &WorkerLaunch,
+    paths: &LaunchPaths,
+) -> Result<BTreeMap<String, String>, LaunchError> {
+    let mut set: BTreeMap<String, String> = [
+        ("bootstrap.servers", launch.bootstrap_servers.as_str()),
+        ("group.id", &launch.group_id),
+        ("offset.storage.topic", &launch.topics.offsets),
+        ("config.storage.topic", &launch.topics.configs),
+        ("status.storage.topic", &launch.topics.status),
+        // The topics are there before the worker; -1 is the broker's default, should one have been deleted.
+        ("offset.storage.replication.factor", "-1"),
+        ("config.storage.replication.factor", "-1"),
+        ("status.storage.replication.factor", "-1"),
+        // Port 0: two workers never share an address, so a worker_id names one process.
+        ("listeners", "http://127.0.0.1:0"),
+        // Empty: no `/admin` at all.
+        ("admin.listeners", ""),
+        (
+            "rest.extension.classes",
+            "org.apache.kafka.connect.rest.basic.auth.extension.BasicAuthSecurityRestExtension",
+        ),
+        ("plugin.discovery", "service_load"),
+        // A worker that left is gone at once; waiting for it to come back is for fleets without a supervisor.
+        ("scheduled.rebalance.max.delay.ms", "0"),
+        // The least that a broker allows by default (`group.min.session.timeout.ms`).
+        ("session.timeout.ms", "6000"),
+        ("heartbeat.interval.ms", "2000"),
+        ("config.providers", "file"),
+        (
+            "config.providers.file.class",
+            "org.apache.kafka.common.config.provider.FileConfigProvider",
+        ),
+        (
+            "config.providers.file.param.allowed.paths",
+            plain(&paths.secrets)?,
+        ),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into();
+    if !launch.plugin_dirs.is_empty() {
+        let dirs: Vec<&str> = launch
+            .plugin_dirs
+            .iter()
+            .map(|dir| plain(dir))
+            .collect::<Result<_, _>>()?;
+        set.insert("plugin.path".into(), dirs.join(","));
+    }
+    if launch.exactly_once {
+        set.insert("exactly.once.source.support".into(), "enabled".into());
+    }
+    let allowed = overridable(&launch.runtime.kafka_version)?;
+    let policy = if allowed.is_empty() {
+        "None"
+    } else {
+        set.insert(
+            "connector.client.config.override.allowlist".into(),
+            allowed.join(","),
+        );
+        "Allowlist"
+    };
+    set.insert(
+        "connector.client.config.override.policy".into(),
+        policy.into(),
+    );
+    Ok(set)
+}
+
+/// Loggers that print whole configurations at INFO. Kafka hides only what a class types as PASSWORD, and most
+/// secrets of connectors are not so typed; what a connector runs with is in the API.
+const CONFIGURATION_LOGGERS: &[&str] = &[
+    "org.apache.kafka.clients.admin.AdminClientConfig",
+    "org.apache.kafka.clients.consumer.ConsumerConfig",
+    "org.apache.kafka.clients.producer.ProducerConfig",
+    "org.apache.kafka.connect.runtime.ConnectorConfig",
+    "org.apache.kafka.connect.runtime.SinkConnectorConfig",
+    "org.apache.kafka.connect.runtime.SourceConnectorConfig",
+    "org.apache.kafka.connect.runtime.TaskConfig",
+    "org.apache.kafka.connect.runtime.distributed.DistributedConfig",
+    "org.apache.kafka.connect.runtime.rest.RestServerConfig",
+];
+
+/// Its inner classes (`EnrichedConnectorConfig`) have a `$`, which both log systems take as a name of its own.
+const ENRICHED_LOGGERS: &[&str] = &[
+    "org.apache.kafka.connect.runtime.ConnectorConfig$EnrichedConnectorConfig",
+    "org.apache.kafka.connect.runtime.SourceConnectorConfig$EnrichedSourceConnectorConfig",
+];
+
+fn quiet_loggers() -> impl Iterator<Item = &'static str> {
+    CONFIGURATION_LOGGERS
+        .iter()
+        .chain(ENRICHED_LOGGERS)
+        .copied()
+}
+
+/// Log4j 2, for 4.x.
+fn log4j2_yaml() -> String {
+    let mut text = String::from(
+        r#"Configuration:
+  status: WARN
+  Appenders:
+    Console:
+      name: out
+      target: SYSTEM_OUT
+      PatternLayout:
+        pattern: "[%d{yyyy-MM-dd'T'HH:mm:ss.SSS'Z'}{UTC}] %p %X{connector.context}%m (%c)%n"
+  Loggers:
+    Root:
+      level: INFO
+      AppenderRef:
+        ref: out
+    Logger:
+"#,
+    );
+    for logger in quiet_loggers() {
+        text.push_str("      - name: \"");
+        text.push_str(logger);
+        text.push_str("\"\n        level: WARN\n");
+    }
+    text
+}
+
+/// Reload4j, for 3.9. The time zone is the environment's: UTC.
+fn log4j_properties() -> String {
+    let mut text = String::from(
+        r"log4j.rootLogger=INFO, out
+log4j.appender.out=org.apache.log4j.ConsoleAppender
+log4j.appender.out.target=System.out
+log4j.appender.out.layout=org.apache.log4j.PatternLayout
+log4j.appender.out.layout.ConversionPattern=[%d{yyyy-MM-dd'T'HH:mm:ss.SSS'Z'}] %p %X{connector.context}%m (%c)%n
+",
+    );
+    for logger in quiet_loggers() {
+        text.push_str("log4j.logger.");
+        text.push_str(logger);
+        text.push_str("=WARN\n");
+    }
+    text
+}
+
+#[cfg(test)]
+#[path = "launch_tests.rs"]
+mod tests;

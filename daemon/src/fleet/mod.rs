@@ -1,0 +1,667 @@
+//! The workers of all connectors: the only place that starts or signals processes.
+//!
+//! What is true stands on disk and in `/proc`, never in this process's memory. So a daemon that starts anew knows the
+//! same as the one before, by the same code. The calls block for file work, [`Fleet::start`] also for reading the
+//! class-data archive (50 MB) and [`Fleet::kill`] for a death: call them off the async threads.
+//!
+//! Files of a connector, below `ROOT/CONNECTOR_ID` (mode 0700):
+//! `secrets/` with properties files for `${file:…}`; `rest.properties` and `jaas.conf` for the fleet's REST login;
+//! `name.key`; `workers/WORKER_ID/`, see [`run_dir`]; `logs/` of dead workers.
+
+pub mod connect_rest;
+pub mod isolation;
+pub mod launch;
+mod logs;
+pub mod process;
+mod properties_file;
+pub mod run_dir;
+pub mod secrets;
+pub mod seen;
+pub mod shim;
+mod trace;
+mod watch;
+
+pub use connect_rest::{ConnectClient, RestError};
+pub use isolation::{Isolation, IsolationLevel};
+pub use launch::{
+    ClassDataArchive, InternalTopics, LaunchError, LaunchRuntime, WorkerId, WorkerLaunch,
+};
+pub use run_dir::ExitInfo;
+pub use secrets::{Redactor, file_of_reference};
+pub use seen::{Listing, SeenWorker, Unreadable, WorkerState};
+pub use trace::trace_root_line;
+
+use launch::{LaunchPaths, plain};
+use process::{Presence, ProcessId};
+use run_dir::{
+    EXIT, LAUNCH, LOCK, LOG, ORDER, SHIM, SHIM_ERRORS, STOP, ShimOrder, Started, StopAsked, WORKER,
+    create_private_dir, now_ms, read_json, sync_dir, write_atomic, write_json,
+};
+use runnel_api::Secret;
+use rustix::process::Signal;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch as channel;
+use uuid::Uuid;
+use watch::Watcher;
+
+/// How long SIGKILL may take to be seen to work. A process in uninterruptible sleep takes longer; then it is not
+/// proven dead, and the call says so.
+const DEATH_LIMIT: Duration = Duration::from_secs(2);
+/// How long the shim of a killed worker may take to write down the end before it is killed too.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
+/// The login of every fleet's REST interface; the password is its own.
+const REST_USER: &str = "runnel";
+
+/// What went wrong with a fleet's files or processes.
+#[derive(Debug, thiserror::Error)]
+pub enum FleetError {
+    /// A file or process call failed.
+    #[error("cannot {doing} {path}")]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The launch makes no process.
+    #[error("the worker cannot be started")]
+    Launch(#[from] LaunchError),
+    /// This worker was started before; ids are for one process.
+    #[error("worker {0} was started before")]
+    StartedBefore(WorkerId),
+    /// No such worker, or not any more.
+    #[error("there is no worker {0}")]
+    NoSuchWorker(WorkerId),
+    /// It starts just now and has not said yet who it is: try again.
+    #[error("worker {0} has only just been started")]
+    TooEarly(WorkerId),
+    /// Its death is not proven.
+    #[error("worker {0} is not proven dead")]
+    NotProvenDead(WorkerId),
+    /// The connector still has workers.
+    #[error("connector {0} still has workers")]
+    HasWorkers(Uuid),
+}
+
+fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FleetError {
+    let path = path.to_owned();
+    move |source| FleetError::Io {
+        doing,
+        path,
+        source,
+    }
+}
+
+/// The daemon's handle on all worker processes. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Fleet {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    root: PathBuf,
+    shim: PathBuf,
+    isolation: Isolation,
+    watcher: Watcher,
+    http: reqwest::Client,
+}
+
+impl Fleet {
+    /// Works below `root` (absolute, made if missing); workers are started through `shim_binary` (`runnel` itself).
+    pub fn new(root: PathBuf, shim_binary: PathBuf) -> Result<Self, FleetError> {
+        Self::with_isolation(root, shim_binary, Isolation::detect())
+    }
+
+    /// As [`Fleet::new`], with a choice of limits.
+    pub fn with_isolation(
+        root: PathBuf,
+        shim_binary: PathBuf,
+        isolation: Isolation,
+    ) -> Result<Self, FleetError> {
+        plain(&root)?;
+        create_private_dir(&root).map_err(failed("make", &root))?;
+        remove_unfinished(&root);
+        let watcher = Watcher::start(&root).map_err(failed("watch", &root))?;
+        let http = connect_rest::http_client()
+            .map_err(|e| failed("make an HTTP client for", &root)(io::Error::other(e)))?;
+        let inner = Inner {
+            root,
+            shim: shim_binary,
+            isolation,
+            watcher,
+            http,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// How strictly workers keep to their MCUs.
+    pub fn isolation(&self) -> &Isolation {
+        &self.inner.isolation
+    }
+
+    /// Counts changes: a worker died, began to listen, joined its group, or something that only looks like it.
+    /// `changed().await` on the receiver wakes at once.
+    pub fn changes(&self) -> channel::Receiver<u64> {
+        self.inner.watcher.changes()
+    }
+
+    /// The folder of a connector.
+    fn home(&self, connector_id: Uuid) -> PathBuf {
+        self.inner.root.join(connector_id.to_string())
+    }
+
+    fn run(&self, connector_id: Uuid, worker: &WorkerId) -> PathBuf {
+        self.home(connector_id)
+            .join("workers")
+            .join(worker.as_str())
+    }
+
+    /// Makes the connector's private folder and its REST login. Does nothing when they are there.
+    pub fn prepare(&self, connector_id: Uuid) -> Result<(), FleetError> {
+        let home = self.home(connector_id);
+        for dir in ["secrets", "workers", "logs"] {
+            let dir = home.join(dir);
+            create_private_dir(&dir).map_err(failed("make", &dir))?;
+        }
+        for (name, content) in [
+            ("name.key", random_hex as fn() -> io::Result<String>),
+            ("rest.properties", rest_credentials),
+        ] {
+            let path = home.join(name);
+            if !path.exists() {
+                content()
+                    .and_then(|text| write_atomic(&path, text.as_bytes()))
+                    .map_err(failed("write", &path))?;
+            }
+        }
+        let path = home.join("jaas.conf");
+        if !path.exists() {
+            let text = jaas(plain(&home.join("rest.properties"))?);
+            write_atomic(&path, text.as_bytes()).map_err(failed("write", &path))?;
+        }
+        Ok(())
+    }
+
+    /// Writes secrets into the connector's folder (see [`Fleet::prepare`]); gives for each key the `${file:…}`
+    /// reference. The same secrets give the same references.
+    pub fn write_secrets(
+        &self,
+        connector_id: Uuid,
+        secrets: &BTreeMap<String, Secret>,
+    ) -> Result<BTreeMap<String, String>, FleetError> {
+        let home = self.home(connector_id);
+        let key_path = home.join("name.key");
+        let key = fs::read(&key_path).map_err(failed("read", &key_path))?;
+        let dir = home.join("secrets");
+        secrets::write(&dir, &key, secrets).map_err(failed("write secrets into", &dir))
+    }
+
+    /// Removes secret files that no reference in `keep` names.
+    pub fn prune_secrets<'a>(
+        &self,
+        connector_id: Uuid,
+        keep: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), FleetError> {
+        let keep: BTreeSet<PathBuf> = keep.into_iter().filter_map(file_of_reference).collect();
+        let dir = self.home(connector_id).join("secrets");
+        secrets::prune(&dir, &keep).map_err(failed("remove secrets from", &dir))
+    }
+
+    /// What must not stand in a text about this connector.
+    pub fn redactor(&self, connector_id: Uuid) -> Redactor {
+        Redactor::of_folder(&self.home(connector_id).join("secrets")).unwrap_or_default()
+    }
+
+    /// Starts a worker; its folder is complete before the shim runs, and the shim goes on without this daemon.
+    pub fn start(&self, launch: &WorkerLaunch) -> Result<(), FleetError> {
+        let home = self.home(launch.connector_id);
+        let run = self.run(launch.connector_id, &launch.worker);
+        if run.exists() {
+            return Err(FleetError::StartedBefore(launch.worker.clone()));
+        }
+        let libs = &launch.runtime.libs;
+        let jars = jars(libs).map_err(failed("read", libs))?;
+        let archive = launch.runtime.archive.as_ref().filter(|archive| {
+            is_sound(archive).unwrap_or_else(|e| {
+                tracing::warn!(path = %archive.path.display(), error = %e, "cannot read the class-data archive");
+                false
+            })
+        });
+        let paths = LaunchPaths {
+            run: run.clone(),
+            secrets: home.join("secrets"),
+            jaas: home.join("jaas.conf"),
+        };
+        let archive = archive.map(|archive| archive.path.as_path());
+        let rendered = launch::render(launch, &paths, &jars, archive)?;
+        let order = ShimOrder {
+            argv: rendered.argv,
+            environment: rendered.environment,
+            stop_deadline_ms: launch.stop_deadline_ms,
+            cgroups: self.make_groups(launch),
+            secrets: paths.secrets,
+        };
+        write_run_dir(&run, launch, &order, &rendered.files).map_err(failed("write", &run))?;
+        self.spawn_shim(&run).map_err(|e| {
+            // Nothing was started, so nothing is lost with the folder.
+            let _ = fs::remove_dir_all(&run);
+            self.inner.isolation.remove(&launch.worker);
+            failed("start", &self.inner.shim)(e)
+        })
+    }
+
+    fn make_groups(&self, launch: &WorkerLaunch) -> Vec<PathBuf> {
+        let isolation = &self.inner.isolation;
+        isolation
+            .prepare(&launch.worker, launch.mcu_count, launch.mcu_memory_mib)
+            .unwrap_or_else(|e| {
+                tracing::warn!(worker = %launch.worker, error = %e, "the worker runs without control groups");
+                isolation.remove(&launch.worker);
+                Vec::new()
+            })
+    }
+
+    fn spawn_shim(&self, run: &Path) -> io::Result<()> {
+        let errors = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(run.join(SHIM_ERRORS))?;
+        let child = Command::new(&self.inner.shim)
+            .arg("shim")
+            .arg(run)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(errors)
+            .spawn()?;
+        self.inner.watcher.adopt(child);
+        Ok(())
+    }
+
+    /// Everything that is on disk, judged by `/proc`.
+    pub fn list(&self) -> Result<Listing, FleetError> {
+        let mut listing = Listing::default();
+        for run in self.run_dirs()? {
+            let Some(connector_id) = connector_of(&run) else {
+                continue;
+            };
+            match seen::look(connector_id, &run) {
+                Ok(worker) => listing.workers.push(worker),
+                // Forgotten in this moment.
+                Err(_) if !run.exists() => {}
+                Err(e) => listing.unreadable.push(Unreadable {
+                    connector_id,
+                    worker: file_name(&run),
+                    reason: e.to_string(),
+                }),
+            }
+        }
+        listing
+            .workers
+            .sort_by_key(|worker| (worker.connector_id, worker.started_ms));
+        Ok(listing)
+    }
+
+    /// A client for a worker that listens.
+    pub fn client(&self, seen: &SeenWorker) -> Result<Option<ConnectClient>, FleetError> {
+        let Some(port) = seen.port else {
+            return Ok(None);
+        };
+        let path = self.home(seen.connector_id).join("rest.properties");
+        let text = fs::read_to_string(&path).map_err(failed("read", &path))?;
+        let mut properties = runnel_api::properties::parse(&text)
+            .map_err(|e| failed("read", &path)(io::Error::new(ErrorKind::InvalidData, e)))?;
+        let password = properties.remove(REST_USER).unwrap_or_default();
+        Ok(Some(ConnectClient::new(
+            self.inner.http.clone(),
+            port,
+            REST_USER,
+            Secret::new(password),
+            self.redactor(seen.connector_id),
+        )))
+    }
+
+    /// Asks a worker to stop; its shim kills it after the stop deadline. `Ok` also when it is dead.
+    pub fn stop(&self, connector_id: Uuid, worker: &WorkerId) -> Result<(), FleetError> {
+        let run = self.existing(connector_id, worker)?;
+        let (shim, started) = read_ids(&run)?;
+        let Some(shim) = shim else {
+            return if run.join(EXIT).exists() {
+                Ok(())
+            } else {
+                Err(FleetError::TooEarly(worker.clone()))
+            };
+        };
+        let asked = run.join(STOP);
+        if !asked.exists() {
+            let stop = StopAsked { since_ms: now_ms() };
+            write_json(&asked, &stop).map_err(failed("write", &asked))?;
+        }
+        let handle = shim.open().map_err(failed("signal", &run))?;
+        let signal = match handle {
+            Some(handle) => handle.signal(Signal::TERM),
+            // Nobody would end it after the deadline; and without a shim it must not go on.
+            None => signal(started.as_ref(), Signal::KILL),
+        };
+        signal.map_err(failed("signal", &run))
+    }
+
+    /// Kills a worker and, if need be, its shim. `Ok` is a proof of death. Takes up to 5 s.
+    pub fn kill(&self, connector_id: Uuid, worker: &WorkerId) -> Result<(), FleetError> {
+        let run = self.existing(connector_id, worker)?;
+        let (shim, started) = read_ids(&run)?;
+        let Some(shim) = shim else {
+            return never_started(&run, worker);
+        };
+        let ended = |id: &ProcessId, limit| end(id, limit).map_err(failed("kill", &run));
+        if let Some(started) = &started
+            && !ended(&started.worker, DEATH_LIMIT)?
+        {
+            return Err(FleetError::NotProvenDead(worker.clone()));
+        }
+        if started.is_some() {
+            // It writes down how the worker ended, and goes.
+            if let Some(handle) = shim.open().map_err(failed("look at", &run))? {
+                let _ = handle.await_death(FAREWELL_LIMIT);
+            }
+        }
+        if !ended(&shim, DEATH_LIMIT)? {
+            return Err(FleetError::NotProvenDead(worker.clone()));
+        }
+        // Between the first look and the shim's death it may have written its worker's name.
+        match read_ids(&run)?.1 {
+            Some(started) if !ended(&started.worker, DEATH_LIMIT)? => {
+                Err(FleetError::NotProvenDead(worker.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes what is left of a dead worker; its log goes to the logs of the connector.
+    pub fn forget(&self, connector_id: Uuid, worker: &WorkerId) -> Result<(), FleetError> {
+        let run = self.existing(connector_id, worker)?;
+        let (shim, started) = read_ids(&run)?;
+        match shim {
+            None => never_started(&run, worker)?,
+            Some(shim) => {
+                let alive = |id: &ProcessId| id.presence() != Presence::Dead;
+                let worker_alive = started.is_some_and(|started| alive(&started.worker));
+                if worker_alive || (alive(&shim) && !run.join(EXIT).exists()) {
+                    return Err(FleetError::NotProvenDead(worker.clone()));
+                }
+            }
+        }
+        let buried = self.home(connector_id).join("logs");
+        create_private_dir(&buried).map_err(failed("make", &buried))?;
+        logs::bury(&run.join(LOG), &buried, worker.as_str()).map_err(failed("move", &run))?;
+        remove_whole(&run).map_err(failed("remove", &run))?;
+        self.inner.isolation.remove(worker);
+        Ok(())
+    }
+
+    /// Removes all files of a connector without workers. With `keep_logs` (the connector's name) its logs go to
+    /// `logs/NAME-ID/` beside the root.
+    pub fn remove_connector(
+        &self,
+        connector_id: Uuid,
+        keep_logs: Option<&str>,
+    ) -> Result<(), FleetError> {
+        let home = self.home(connector_id);
+        if !home.exists() {
+            return Ok(());
+        }
+        if self.run_dirs()?.iter().any(|run| run.starts_with(&home)) {
+            return Err(FleetError::HasWorkers(connector_id));
+        }
+        let logs = home.join("logs");
+        if let Some(name) = keep_logs
+            && logs.exists()
+        {
+            let all = self.inner.root.parent().unwrap_or(&self.inner.root);
+            let all = all.join("logs");
+            create_private_dir(&all).map_err(failed("make", &all))?;
+            let to = all.join(format!("{name}-{connector_id}"));
+            // An earlier attempt may have moved some already.
+            create_private_dir(&to).map_err(failed("make", &to))?;
+            for log in logs::in_time_order(&logs, []) {
+                fs::rename(&log, to.join(file_name(&log))).map_err(failed("move", &log))?;
+            }
+        }
+        remove_whole(&home).map_err(failed("remove", &home))
+    }
+
+    /// The connector's log files, the one written last at the end.
+    pub fn log_paths(&self, connector_id: Uuid) -> Vec<PathBuf> {
+        logs::in_time_order(
+            &self.home(connector_id).join("logs"),
+            self.current_logs(connector_id),
+        )
+    }
+
+    /// The last error that a worker of the connector logged since a moment (milliseconds since the Unix epoch).
+    pub fn last_error_since(
+        &self,
+        connector_id: Uuid,
+        since_ms: u64,
+    ) -> Result<Option<String>, FleetError> {
+        let since = i64::try_from(since_ms)
+            .ok()
+            .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+            .map(|at| at.strftime("%Y-%m-%dT%H:%M:%S.%3f").to_string())
+            .unwrap_or_default();
+        let mut last = None;
+        for log in self.current_logs(connector_id) {
+            let found = logs::last_error_since(&log, &since).map_err(failed("read", &log))?;
+            // Lines begin with their time.
+            last = last.max(found);
+        }
+        Ok(last)
+    }
+
+    fn current_logs(&self, connector_id: Uuid) -> Vec<PathBuf> {
+        let home = self.home(connector_id);
+        let runs = self.run_dirs().unwrap_or_default();
+        runs.into_iter()
+            .filter(|run| run.starts_with(&home))
+            .map(|run| run.join(LOG))
+            .collect()
+    }
+
+    fn run_dirs(&self) -> Result<BTreeSet<PathBuf>, FleetError> {
+        let root = &self.inner.root;
+        watch::run_dirs(root).map_err(failed("read", root))
+    }
+
+    fn existing(&self, connector_id: Uuid, worker: &WorkerId) -> Result<PathBuf, FleetError> {
+        let run = self.run(connector_id, worker);
+        if run.exists() {
+            Ok(run)
+        } else {
+            Err(FleetError::NoSuchWorker(worker.clone()))
+        }
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// `ROOT/CONNECTOR_ID/workers/WORKER_ID` → the connector's id.
+fn connector_of(run: &Path) -> Option<Uuid> {
+    let home = run.parent()?.parent()?;
+    home.file_name()?.to_str()?.parse().ok()
+}
+
+fn read_ids(run: &Path) -> Result<(Option<ProcessId>, Option<Started>), FleetError> {
+    let shim = read_json(&run.join(SHIM)).map_err(failed("read", run))?;
+    let started = read_json(&run.join(WORKER)).map_err(failed("read", run))?;
+    Ok((shim, started))
+}
+
+fn signal(started: Option<&Started>, signal: Signal) -> io::Result<()> {
+    match started.map(|started| started.worker.open()).transpose()? {
+        Some(Some(handle)) => handle.signal(signal),
+        Some(None) | None => Ok(()),
+    }
+}
+
+/// SIGKILL, and a proof within a limit.
+fn end(id: &ProcessId, limit: Duration) -> io::Result<bool> {
+    match id.open()? {
+        None => Ok(true),
+        Some(handle) => {
+            handle.signal(Signal::KILL)?;
+            handle.await_death(limit)
+        }
+    }
+}
+
+/// Proves that a shim which wrote nothing is not there and never will be: its lock is taken, and an exit is left that
+/// a shim which comes late finds.
+fn never_started(run: &Path, worker: &WorkerId) -> Result<(), FleetError> {
+    let path = run.join(LOCK);
+    let lock = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(failed("open", &path))?;
+    let taken = rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive);
+    if taken.is_err() || run.join(SHIM).exists() {
+        return Err(FleetError::TooEarly(worker.clone()));
+    }
+    let exit = ExitInfo {
+        code: None,
+        signal: None,
+        out_of_memory: false,
+        stop_requested: true,
+        deadline_passed: false,
+        ended_ms: now_ms(),
+        last_error: Some("the worker was given up before it was started".into()),
+    };
+    let path = run.join(EXIT);
+    if path.exists() {
+        return Ok(());
+    }
+    write_json(&path, &exit).map_err(failed("write", &path))
+}
+
+/// Renamed first, so that half of it is never seen.
+fn remove_whole(dir: &Path) -> io::Result<()> {
+    let aside = dir.with_file_name(format!(".gone-{}", file_name(dir)));
+    fs::rename(dir, &aside)?;
+    fs::remove_dir_all(&aside)
+}
+
+/// Removes what an earlier daemon began to make or to remove. Nothing runs in a folder with a dot.
+fn remove_unfinished(root: &Path) {
+    let entries = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten();
+    let homes: Vec<_> = entries(root).collect();
+    let runs: Vec<_> = homes
+        .iter()
+        .flat_map(|home| entries(&home.path().join("workers")))
+        .collect();
+    for entry in homes.into_iter().chain(runs) {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(".gone-") || name.starts_with(".new-") {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Made aside and renamed: a run dir is whole or not there.
+fn write_run_dir(
+    run: &Path,
+    launch: &WorkerLaunch,
+    order: &ShimOrder,
+    files: &[(&'static str, String)],
+) -> io::Result<()> {
+    let aside = run.with_file_name(format!(".new-{}", file_name(run)));
+    create_private_dir(&aside.join("tmp"))?;
+    for (name, text) in files {
+        write_atomic(&aside.join(name), text.as_bytes())?;
+    }
+    write_json(&aside.join(ORDER), order)?;
+    write_json(&aside.join(LAUNCH), launch)?;
+    fs::rename(&aside, run)?;
+    run.parent().map_or(Ok(()), sync_dir)
+}
+
+fn jars(libs: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut jars = Vec::new();
+    for entry in fs::read_dir(libs)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "jar") {
+            jars.push(path);
+        }
+    }
+    Ok(jars)
+}
+
+/// Whether the archive is byte for byte what was registered.
+fn is_sound(archive: &ClassDataArchive) -> io::Result<bool> {
+    let mut file = match File::open(&archive.path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(e),
+    };
+    if file.metadata()?.len() != archive.size {
+        return Ok(false);
+    }
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            count => hash.update(&buffer[..count]),
+        }
+    }
+    Ok(hex(&hash.finalize()) == archive.sha256)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn random_hex() -> io::Result<String> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(hex(&bytes))
+}
+
+/// As Kafka's property-file login module reads it.
+fn rest_credentials() -> io::Result<String> {
+    Ok(format!("{REST_USER}={}\n", random_hex()?))
+}
+
+fn jaas(credentials: &str) -> String {
+    format!(
+        "KafkaConnect {{\n  org.apache.kafka.connect.rest.basic.auth.extension.PropertyFileLoginModule required\n  file=\"{credentials}\";\n}};\n"
+    )
+}
+
+#[cfg(test)]
+#[path = "fleet_tests.rs"]
+mod tests;
