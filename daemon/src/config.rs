@@ -119,6 +119,8 @@ pub struct Environment {
     pub endpoint: Option<String>,
     /// `RUNNEL_TOKEN`.
     pub token: Option<runnel_api::Secret>,
+    /// `PATH`, folder by folder.
+    pub search: Vec<PathBuf>,
     /// `RUNNEL_LOG`, a filter of `tracing-subscriber`.
     pub log_filter: Option<String>,
     /// True for user id 0.
@@ -141,9 +143,21 @@ impl Environment {
             java_home: path("JAVA_HOME"),
             endpoint: text("RUNNEL_ENDPOINT"),
             token: text("RUNNEL_TOKEN").map(runnel_api::Secret::new),
+            search: std::env::var_os("PATH")
+                .map(|path| std::env::split_paths(&path).collect())
+                .unwrap_or_default(),
             log_filter: text("RUNNEL_LOG"),
             is_root: rustix::process::geteuid().is_root(),
         }
+    }
+
+    /// Where a program is: a path as it is, a bare name by `PATH`. None when there is no such file.
+    pub fn find(&self, program: &Path) -> Option<PathBuf> {
+        if program.components().count() > 1 {
+            return program.is_file().then(|| program.to_owned());
+        }
+        let mut places = self.search.iter().map(|folder| folder.join(program));
+        places.find(|place| place.is_file())
     }
 
     /// `$XDG_STATE_HOME/runnel`, by default below `~/.local/state`; `/var/lib/runnel` for root

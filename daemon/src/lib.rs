@@ -1,5 +1,6 @@
 //! The daemon that makes declared connectors run, and the commands people type.
 
+pub mod commands;
 pub mod config;
 pub mod fleet;
 pub mod http;

@@ -19,6 +19,8 @@ pub mod seams;
 mod server;
 mod service;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod upload_tests;

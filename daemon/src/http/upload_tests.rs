@@ -1,7 +1,7 @@
 //! Contents of plugins on their way in and out.
 
 use super::Limits;
-use super::tests::{Rig, read};
+use super::testing::{Rig, read};
 use crate::store::now_ms;
 use http::Method;
 use runnel_api::plugin::Sha256Hex;

@@ -313,6 +313,11 @@ impl Store {
     }
 }
 
+/// Whether a daemon works in this folder just now.
+pub fn is_in_use(data_dir: &Path) -> bool {
+    private::is_locked(data_dir)
+}
+
 fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let connection = Connection::open_with_flags(path, flags).map_err(StoreError::Sql)?;

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 const FOLDER_MODE: u32 = 0o700;
 /// Mode of every file in it that holds a secret.
 const FILE_MODE: u32 = 0o600;
+/// Locked for as long as a daemon works in the folder.
+const LOCK_FILE: &str = "daemon.lock";
 /// Bits that let anyone but the owner in.
 const OTHERS: u32 = 0o077;
 
@@ -46,7 +48,7 @@ pub(super) fn folder(path: &Path) -> Result<(), StoreError> {
 /// Takes the lock that says "a daemon works in this folder". The system drops it with the process,
 /// however that ends.
 pub(super) fn lock(data_dir: &Path) -> Result<File, StoreError> {
-    let path = data_dir.join("daemon.lock");
+    let path = data_dir.join(LOCK_FILE);
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -59,6 +61,14 @@ pub(super) fn lock(data_dir: &Path) -> Result<File, StoreError> {
         Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::Locked(data_dir.to_owned())),
         Err(std::fs::TryLockError::Error(source)) => Err(failed("lock", &path)(source)),
     }
+}
+
+/// Whether a daemon works in this folder just now.
+pub(super) fn is_locked(data_dir: &Path) -> bool {
+    let file = OpenOptions::new()
+        .write(true)
+        .open(data_dir.join(LOCK_FILE));
+    file.is_ok_and(|file| matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock)))
 }
 
 /// Makes an empty file with mode 0600 unless it is there, so that SQLite, which would use the

@@ -211,7 +211,9 @@ fn two_daemons_cannot_share_a_folder() {
     let (folder, store) = open();
     let second = Store::open(&folder.path().join("data"));
     assert!(matches!(second, Err(StoreError::Locked(_))));
+    assert!(is_in_use(&folder.path().join("data")));
     drop(store);
+    assert!(!is_in_use(&folder.path().join("data")));
     assert!(Store::open(&folder.path().join("data")).is_ok());
 }
 

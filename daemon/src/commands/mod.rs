@@ -1,0 +1,176 @@
+//! The commands people type: each asks a running daemon over HTTP and prints what it says.
+//!
+//! `runnel daemon`, `runnel tail` and `runnel runtime` are not here; they do their own work.
+
+mod client;
+mod doctor;
+mod logs;
+mod restart;
+mod status;
+mod stop;
+#[cfg(test)]
+mod tests;
+
+pub use client::{Client, Connection};
+pub use doctor::{Check, Verdict, checks, print as print_checks};
+
+use crate::config::{Config, Environment, Overrides};
+use runnel_api::{ErrorCode, Name, Problem};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Options of every command that talks to a daemon.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Common {
+    /// Address of the daemon, http://HOST:PORT [env: RUNNEL_ENDPOINT] [default: what the daemon
+    /// wrote to its data folder].
+    #[arg(long, global = true, value_name = "URL")]
+    pub endpoint: Option<String>,
+    /// File that holds the token [env: RUNNEL_TOKEN holds the token itself] [default: root.token in
+    /// the data folder].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// The daemon's configuration file, to find its data folder.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Commands that talk to a daemon.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum ClientCommand {
+    /// Shows all connectors, or one with its tasks, workers and last operation.
+    Status {
+        /// The connector; all without it.
+        #[arg(value_parser = parse_name)]
+        name: Option<Name>,
+    },
+    /// Prints the worker logs of a connector, also of one that could not be created.
+    Logs {
+        /// The connector.
+        #[arg(value_parser = parse_name)]
+        name: Name,
+        /// Goes on with what is written from now on.
+        #[arg(short, long)]
+        follow: bool,
+        /// Number of last lines to begin with.
+        #[arg(long, value_name = "N", default_value_t = crate::logs::TAIL_DEFAULT)]
+        tail: usize,
+    },
+    /// Starts the workers of a connector anew and waits until it runs again.
+    Restart {
+        /// The connector.
+        #[arg(value_parser = parse_name)]
+        name: Name,
+    },
+    /// Stops the daemon; workers go on and the next daemon takes them over.
+    Stop {
+        /// Stops the workers too.
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+fn parse_name(text: &str) -> Result<Name, String> {
+    Name::parse(text).map_err(|error| error.to_string())
+}
+
+/// Why a command ends without having done its work.
+#[derive(Debug)]
+pub enum CommandError {
+    /// Told in full.
+    Problem(Box<Problem>),
+    /// What is printed cannot be written; with a closed pipe nobody wants to hear of it.
+    Output(io::Error),
+}
+
+impl From<Problem> for CommandError {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(Box::new(problem))
+    }
+}
+
+impl From<io::Error> for CommandError {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+/// Where to find the daemon, from options, environment and configuration.
+pub fn connection(common: &Common, environment: &Environment) -> Result<Connection, Problem> {
+    let overrides = Overrides {
+        config: common.config.clone(),
+        ..Overrides::default()
+    };
+    let config = Config::load(environment, &overrides);
+    // With both given the configuration does not matter, not even a broken one.
+    let is_complete = (common.endpoint.is_some() || environment.endpoint.is_some())
+        && (common.token_file.is_some() || environment.token.is_some());
+    let config = match config {
+        Ok(config) => Some(config),
+        Err(_) if is_complete => None,
+        Err(error) => {
+            let problem = Problem::new(ErrorCode::InvalidArgument, error.to_string());
+            return Err(match std::error::Error::source(&error) {
+                Some(source) => problem.detail(source.to_string()),
+                None => problem,
+            });
+        }
+    };
+    Connection::find(common, environment, config.as_ref())
+}
+
+/// Runs a command and tells what went wrong. Success is 0, anything else 1; clap takes 2 for a
+/// command line that it does not understand.
+pub async fn run(command: ClientCommand, common: &Common, environment: &Environment) -> ExitCode {
+    let mut out = io::stdout();
+    match execute(command, common, environment, &mut out).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(CommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(CommandError::Output(error)) => {
+            eprintln!("error: the output cannot be written: {error}");
+            ExitCode::FAILURE
+        }
+        Err(CommandError::Problem(problem)) => {
+            eprint!("{}", told(&problem));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn execute(
+    command: ClientCommand,
+    common: &Common,
+    environment: &Environment,
+    out: &mut impl Write,
+) -> Result<(), CommandError> {
+    let connection = connection(common, environment)?;
+    let client = Client::new(connection)?;
+    match command {
+        ClientCommand::Status { name: None } => status::all(&client, out).await,
+        ClientCommand::Status { name: Some(name) } => status::one(&client, &name, out).await,
+        ClientCommand::Logs { name, follow, tail } => {
+            logs::print(&client, &name, follow, tail, out).await
+        }
+        ClientCommand::Restart { name } => restart::restart(&client, &name, out).await,
+        ClientCommand::Stop { all } => stop::stop(&client, all, out).await,
+    }
+}
+
+/// A problem as lines for a terminal.
+pub fn told(problem: &Problem) -> String {
+    let mut text = format!("error: {}\n", problem.message);
+    for (label, part) in [
+        ("field", &problem.field),
+        ("detail", &problem.detail),
+        ("hint", &problem.hint),
+    ] {
+        if let Some(part) = part {
+            let indented = part.replace('\n', "\n          ");
+            text.push_str(&format!("  {label:<6}: {indented}\n"));
+        }
+    }
+    text
+}

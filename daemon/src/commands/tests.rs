@@ -1,0 +1,193 @@
+//! Commands against a real API on loopback.
+
+use super::*;
+use crate::http::testing::Rig;
+use crate::store::Advance;
+use runnel_api::{Operation, Outcome, Secret};
+use serde_json::json;
+
+fn common() -> Common {
+    Common::default()
+}
+
+/// The environment of somebody who names endpoint and token.
+fn remote(rig: &Rig) -> Environment {
+    Environment {
+        endpoint: Some(format!("http://{}", rig.address)),
+        token: Some(Secret::new(rig.token.clone())),
+        config_home: Some(rig.folder.path().to_owned()),
+        ..Environment::default()
+    }
+}
+
+/// The environment of somebody on the daemon's machine, who names nothing but a configuration.
+fn on_the_machine(rig: &Rig) -> (Common, Environment) {
+    let file = rig.folder.path().join("runnel.toml");
+    std::fs::write(&file, "data_dir = \"data\"\nlisten = \"127.0.0.1:0\"").unwrap();
+    let common = Common {
+        config: Some(file),
+        ..Common::default()
+    };
+    (common, Environment::default())
+}
+
+async fn ran(
+    command: ClientCommand,
+    common: &Common,
+    environment: &Environment,
+) -> Result<String, Problem> {
+    let mut out = Vec::new();
+    match execute(command, common, environment, &mut out).await {
+        Ok(()) => Ok(String::from_utf8(out).unwrap()),
+        Err(CommandError::Problem(problem)) => Err(*problem),
+        Err(CommandError::Output(error)) => panic!("{error}"),
+    }
+}
+
+fn orders() -> Name {
+    Name::parse("orders").unwrap()
+}
+
+#[tokio::test]
+async fn status_shows_all_one_and_why_one_is_gone() {
+    let rig = Rig::start().await;
+    let (common, environment) = on_the_machine(&rig);
+    let all = ClientCommand::Status { name: None };
+    let one = ClientCommand::Status {
+        name: Some(orders()),
+    };
+    let shown = ran(all.clone(), &common, &environment).await.unwrap();
+    assert_eq!(shown, "no connectors\n");
+    let missing = ran(one.clone(), &common, &environment).await.unwrap_err();
+    assert_eq!(missing.code, ErrorCode::NotFound);
+
+    let spec = rig.put_neighbours().await;
+    let body = json!({"spec": spec});
+    let (_, put) = rig.put("/api/v1/connectors/orders", &body).await;
+    let shown = ran(all, &common, &environment).await.unwrap();
+    assert!(shown.contains("orders  CREATING  UNKNOWN"), "{shown}");
+    let shown = ran(one.clone(), &common, &environment).await.unwrap();
+    assert!(shown.contains("operation  CREATE PENDING"), "{shown}");
+
+    let operation: Operation = serde_json::from_value(put["operation"].clone()).unwrap();
+    let problem = Problem::new(ErrorCode::SourceUnreachable, "access denied");
+    let undone = rig
+        .store
+        .undo_create(&orders(), operation.id, problem, Vec::new());
+    assert!(undone.unwrap());
+    let gone = ran(one, &common, &environment).await.unwrap_err();
+    assert!(gone.detail.unwrap().contains("access denied"));
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_restart_waits_for_its_outcome() {
+    let rig = Rig::start().await;
+    let spec = rig.put_neighbours().await;
+    let (_, put) = rig
+        .put("/api/v1/connectors/orders", &json!({"spec": spec}))
+        .await;
+    let create: Operation = serde_json::from_value(put["operation"].clone()).unwrap();
+    rig.store
+        .update_operation(create.id, Advance::succeeded())
+        .unwrap();
+    let failure = Problem::new(ErrorCode::WorkerFailed, "the worker died");
+    for (advance, succeeds) in [
+        (Advance::succeeded(), true),
+        (Advance::ended(Outcome::Failed, failure), false),
+    ] {
+        let mut changes = rig.store.changes();
+        let environment = remote(&rig);
+        let restart = tokio::spawn(async move {
+            let command = ClientCommand::Restart { name: orders() };
+            ran(command, &common(), &environment).await
+        });
+        let operation = loop {
+            changes.changed().await.unwrap();
+            if let Some(operation) = rig.store.unfinished_operations().unwrap().pop() {
+                break operation;
+            }
+        };
+        rig.store.update_operation(operation.id, advance).unwrap();
+        let told = restart.await.unwrap();
+        assert_eq!(told.is_ok(), succeeds, "{told:?}");
+        if let Err(problem) = told {
+            assert_eq!(problem.message, "the worker died");
+        }
+    }
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn logs_come_through() {
+    let rig = Rig::start().await;
+    let folder = rig.folder.path().to_owned();
+    std::fs::write(folder.join("orders.log"), "one\ntwo\n").unwrap();
+    *rig.rooms.log_folder.lock().unwrap() = Some(folder);
+    let command = ClientCommand::Logs {
+        name: orders(),
+        follow: false,
+        tail: 1,
+    };
+    let told = ran(command, &common(), &remote(&rig)).await;
+    assert_eq!(told.unwrap(), "two\n");
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn stop_waits_until_the_daemon_is_gone() {
+    let rig = Rig::start().await;
+    let environment = remote(&rig);
+    let rooms = rig.rooms.clone();
+    let stopping = tokio::spawn(async move {
+        ran(ClientCommand::Stop { all: true }, &common(), &environment).await
+    });
+    while rooms.stops.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    rig.end().await;
+    let told = stopping.await.unwrap().unwrap();
+    assert!(told.contains("all workers"), "{told}");
+    assert_eq!(*rooms.stops.lock().unwrap(), [true]);
+}
+
+#[tokio::test]
+async fn each_way_of_not_being_answered_has_one_clear_error() {
+    let rig = Rig::start().await;
+    let all = || ClientCommand::Status { name: None };
+
+    let mut wrong_token = remote(&rig);
+    wrong_token.token = Some(Secret::new("rnl_wrong"));
+    let told = ran(all(), &common(), &wrong_token).await.unwrap_err();
+    assert_eq!(told.code, ErrorCode::Unauthenticated);
+    assert!(told.detail.unwrap().contains("RUNNEL_TOKEN"));
+    assert!(told.hint.unwrap().contains("root.token"));
+
+    let mut wrong_path = remote(&rig);
+    wrong_path.endpoint = Some(format!("http://{}/other", rig.address));
+    let told = ran(all(), &common(), &wrong_path).await.unwrap_err();
+    assert_eq!(told.code, ErrorCode::UnknownEndpoint);
+
+    for (endpoint, part) in [("https://127.0.0.1:1", "TLS"), ("127.0.0.1", "no address")] {
+        let mut odd = remote(&rig);
+        odd.endpoint = Some(endpoint.to_owned());
+        let told = ran(all(), &common(), &odd).await.unwrap_err();
+        assert!(told.message.contains(part), "{told:?}");
+    }
+
+    let environment = remote(&rig);
+    rig.end().await;
+    let told = ran(all(), &common(), &environment).await.unwrap_err();
+    assert_eq!(told.code, ErrorCode::Unavailable);
+    assert!(told.hint.as_ref().unwrap().contains("runnel daemon"));
+    assert!(super::told(&told).starts_with("error: no daemon answers at http://127.0.0.1:"));
+
+    let empty = tempfile::tempdir().unwrap();
+    let nowhere = Environment {
+        state_home: Some(empty.path().to_owned()),
+        config_home: Some(empty.path().to_owned()),
+        ..Environment::default()
+    };
+    let told = ran(all(), &common(), &nowhere).await.unwrap_err();
+    assert_eq!(told.message, "no daemon is running here");
+}
