@@ -151,6 +151,11 @@ impl Environment {
         }
     }
 
+    /// `PATH`, joined again for those who search it themselves.
+    pub fn path(&self) -> Option<std::ffi::OsString> {
+        std::env::join_paths(&self.search).ok()
+    }
+
     /// Where a program is: a path as it is, a bare name by `PATH`. None when there is no such file.
     pub fn find(&self, program: &Path) -> Option<PathBuf> {
         if program.components().count() > 1 {

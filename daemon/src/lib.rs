@@ -1,5 +1,6 @@
 //! The daemon that makes declared connectors run, and the commands people type.
 
+pub mod cluster_lookup;
 pub mod commands;
 pub mod config;
 pub mod fleet;

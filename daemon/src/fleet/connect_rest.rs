@@ -91,6 +91,20 @@ impl From<String> for RunState {
     }
 }
 
+impl std::fmt::Display for RunState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Running => "RUNNING",
+            Self::Paused => "PAUSED",
+            Self::Stopped => "STOPPED",
+            Self::Failed => "FAILED",
+            Self::Unassigned => "UNASSIGNED",
+            Self::Restarting => "RESTARTING",
+            Self::Other(text) => text,
+        })
+    }
+}
+
 /// What Connect says of a connector. Believe a state only when its `worker_id` is a live process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectStatus {

@@ -11,6 +11,7 @@
 pub mod connect_rest;
 pub mod isolation;
 pub mod launch;
+mod kept_logs;
 mod logs;
 pub mod process;
 mod properties_file;

@@ -27,7 +27,10 @@ const REACH_FAILURES: [&str; 8] = [
 ///
 /// Connect blames `database.hostname` for a refused login (measured); the password is what a
 /// person must look at then.
-pub(super) fn problem(errors: &[(String, Vec<String>)], secret_keys: &BTreeSet<String>) -> Option<Problem> {
+pub(super) fn problem(
+    errors: &[(String, Vec<String>)],
+    secret_keys: &BTreeSet<String>,
+) -> Option<Problem> {
     let (key, texts) = errors.iter().find(|(_, texts)| !texts.is_empty())?;
     let text = texts.join("; ");
     let more: Vec<String> = errors
@@ -37,8 +40,16 @@ pub(super) fn problem(errors: &[(String, Vec<String>)], secret_keys: &BTreeSet<S
         .collect();
     let login = LOGIN_REFUSALS.iter().any(|refusal| text.contains(refusal));
     let reach = login || REACH_FAILURES.iter().any(|failure| text.contains(failure));
-    let blamed = if login { password_key(secret_keys).unwrap_or(key) } else { key };
-    let code = if reach { ErrorCode::SourceUnreachable } else { ErrorCode::InvalidConfiguration };
+    let blamed = if login {
+        password_key(secret_keys).unwrap_or(key)
+    } else {
+        key
+    };
+    let code = if reach {
+        ErrorCode::SourceUnreachable
+    } else {
+        ErrorCode::InvalidConfiguration
+    };
     let message = if login {
         format!("the source refuses the login: {text}")
     } else if reach {
@@ -48,7 +59,8 @@ pub(super) fn problem(errors: &[(String, Vec<String>)], secret_keys: &BTreeSet<S
     };
     let mut problem = Problem::new(code, message).field(field(blamed, secret_keys));
     if login {
-        problem = problem.hint("Check user and password; after a change of config_wo, raise config_wo_version");
+        problem = problem
+            .hint("Check user and password; after a change of config_wo, raise config_wo_version");
     }
     if !more.is_empty() {
         problem = problem.detail(format!("Also: {}", more.join(", ")));
@@ -66,7 +78,11 @@ fn password_key(secret_keys: &BTreeSet<String>) -> Option<&String> {
 
 /// The field of a key: where its value stands in HCL.
 pub(super) fn field(key: &str, secret_keys: &BTreeSet<String>) -> String {
-    let map = if secret_keys.contains(key) { "config_wo" } else { "config" };
+    let map = if secret_keys.contains(key) {
+        "config_wo"
+    } else {
+        "config"
+    };
     format!("{map}[{key:?}]")
 }
 
@@ -81,17 +97,27 @@ mod tests {
 
     #[test]
     fn a_refused_login_blames_the_password_and_names_the_user() {
-        let text = "Unable to connect: Access denied for user 'u'@'localhost' (using password: YES)";
+        let text =
+            "Unable to connect: Access denied for user 'u'@'localhost' (using password: YES)";
         let problem = aimed("database.hostname", text);
-        assert_eq!(problem.field.as_deref(), Some("config_wo[\"database.password\"]"));
+        assert_eq!(
+            problem.field.as_deref(),
+            Some("config_wo[\"database.password\"]")
+        );
         assert_eq!(problem.code, ErrorCode::SourceUnreachable);
         assert!(problem.message.contains("Access denied for user 'u'"));
     }
 
     #[test]
     fn a_closed_port_stays_with_the_host() {
-        let problem = aimed("database.hostname", "Unable to connect: Communications link failure");
-        assert_eq!(problem.field.as_deref(), Some("config[\"database.hostname\"]"));
+        let problem = aimed(
+            "database.hostname",
+            "Unable to connect: Communications link failure",
+        );
+        assert_eq!(
+            problem.field.as_deref(),
+            Some("config[\"database.hostname\"]")
+        );
         assert_eq!(problem.code, ErrorCode::SourceUnreachable);
     }
 

@@ -81,11 +81,13 @@ impl Job<'_> {
             Action::StartWorker(which) => self.start_worker(*which).await,
             Action::StopWorker(id) => {
                 let (connector, worker) = (self.situation.id, worker_id(id)?);
-                self.fleet(move |fleet| fleet.stop(connector, &worker)).await
+                self.fleet(move |fleet| fleet.stop(connector, &worker))
+                    .await
             }
             Action::KillWorker(id) => {
                 let (connector, worker) = (self.situation.id, worker_id(id)?);
-                self.fleet(move |fleet| fleet.kill(connector, &worker)).await
+                self.fleet(move |fleet| fleet.kill(connector, &worker))
+                    .await
             }
             Action::BuryWorker(id) => self.bury(id).await,
             Action::Preflight(which) => self.preflight(*which).await,
@@ -94,7 +96,11 @@ impl Job<'_> {
             Action::StopConnector => Ok(self.client().await?.stop(self.name()).await?),
             Action::Resume => Ok(self.client().await?.resume(self.name()).await?),
             Action::Pause => Ok(self.client().await?.pause(self.name()).await?),
-            Action::RestartFailed => Ok(self.client().await?.restart(self.name(), true, true).await?),
+            Action::RestartFailed => Ok(self
+                .client()
+                .await?
+                .restart(self.name(), true, true)
+                .await?),
             Action::RecordOffsets => self.record_offsets().await,
             Action::RestoreOffsets => self.restore_offsets().await,
             Action::RollBack { to, ending } => self.roll_back(*to, ending).await,
@@ -108,11 +114,15 @@ impl Job<'_> {
     }
 
     fn prepared(&self, which: Which) -> Result<&Prepared, ActionError> {
-        self.situation.prepared(which).ok_or(ActionError::NoGeneration)
+        self.situation
+            .prepared(which)
+            .ok_or(ActionError::NoGeneration)
     }
 
     async fn client(&self) -> Result<ConnectClient, ActionError> {
-        observe::client(self.inner, self.situation, self.memory).await.ok_or(ActionError::NoWorker)
+        observe::client(self.inner, self.situation, self.memory)
+            .await
+            .ok_or(ActionError::NoWorker)
     }
 
     async fn fleet<T: Send + 'static>(
@@ -137,7 +147,8 @@ impl Job<'_> {
             Ok(None) => self.memory.with(|facts| facts.kafka = Kafka::TopicsMade),
             Ok(Some(problem)) => self.memory.kafka_failed(problem),
             Err(error) => {
-                self.memory.kafka_failed(error.to_problem().field("kafka_cluster"));
+                self.memory
+                    .kafka_failed(error.to_problem().field("kafka_cluster"));
                 return Err(error.into());
             }
         }
@@ -146,21 +157,36 @@ impl Job<'_> {
 
     async fn create_topics(&self, wanted: &[TopicWanted]) -> Result<Option<Problem>, KafkaError> {
         let servers = self.situation.remains.cluster.servers().unwrap_or_default();
-        let mut admin = KafkaAdmin::connect(&servers, self.inner.parts.timing.kafka_timeout).await?;
+        let mut admin =
+            KafkaAdmin::connect(&servers, self.inner.parts.timing.kafka_timeout).await?;
         let outcomes = admin.create_topics(wanted).await?;
-        let unfit = wanted.iter().zip(outcomes).find_map(|(topic, outcome)| match outcome {
-            TopicOutcome::Unfit { setting, wanted, found } => Some(
-                Problem::new(ErrorCode::KafkaUnreachable, format!("the topic {} is there and does not fit", topic.name))
+        let unfit = wanted
+            .iter()
+            .find_map(|topic| match outcomes.get(&topic.name)? {
+                TopicOutcome::Unfit {
+                    setting,
+                    wanted,
+                    found,
+                } => Some(
+                    Problem::new(
+                        ErrorCode::KafkaUnreachable,
+                        format!("the topic {} is there and does not fit", topic.name),
+                    )
                     .detail(format!("{setting} is {found}, not {wanted}"))
                     .field("kafka_cluster"),
-            ),
-            _ => None,
-        });
+                ),
+                _ => None,
+            });
         Ok(unfit)
     }
 
     async fn delete_topics(&self) -> Result<(), ActionError> {
-        match self.situation.remains.delete(self.inner.parts.timing.kafka_timeout).await {
+        match self
+            .situation
+            .remains
+            .delete(self.inner.parts.timing.kafka_timeout)
+            .await
+        {
             Ok(()) => {
                 self.memory.with(|facts| facts.kafka = Kafka::TopicsGone);
                 Ok(())
@@ -175,7 +201,10 @@ impl Job<'_> {
     async fn leave_topics(&self) -> Result<(), ActionError> {
         let remains = self.situation.remains.clone();
         let warning = Warning {
-            message: format!("the internal topics of {} stay on the Kafka cluster for now", self.name()),
+            message: format!(
+                "the internal topics of {} stay on the Kafka cluster for now",
+                self.name()
+            ),
             detail: Some(format!(
                 "The cluster {} did not answer. The daemon deletes them when it is back: {}.",
                 remains.cluster.bootstrap_servers,
@@ -183,7 +212,11 @@ impl Job<'_> {
             )),
             field: None,
         };
-        self.inner.parts.store.run(move |store| store.add_leftover(&remains)).await?;
+        self.inner
+            .parts
+            .store
+            .run(move |store| store.add_leftover(&remains))
+            .await?;
         self.memory.with(|facts| facts.warnings.push(warning));
         Ok(())
     }
@@ -194,8 +227,10 @@ impl Job<'_> {
         let digest = launch.digest.clone();
         let result = self.fleet(move |fleet| fleet.start(&launch)).await;
         if let Err(ActionError::Fleet(error @ FleetError::Launch(_))) = &result {
-            let problem = Problem::new(ErrorCode::WorkerFailed, "the worker cannot be started").detail(chain(error));
-            self.memory.with(|facts| facts.refused_launch = Some((digest, problem)));
+            let problem = Problem::new(ErrorCode::WorkerFailed, "the worker cannot be started")
+                .detail(chain(error));
+            self.memory
+                .with(|facts| facts.refused_launch = Some((digest, problem)));
         }
         result
     }
@@ -218,17 +253,27 @@ impl Job<'_> {
             };
             match tokio::time::timeout(LEAVE_LIMIT, leave).await {
                 Ok(Ok(_)) => {}
-                Ok(Err(error)) => tracing::warn!(worker = id, %error, "the group could not be told of a dead worker"),
-                Err(_) => tracing::warn!(worker = id, "the group could not be told of a dead worker in time"),
+                Ok(Err(error)) => {
+                    tracing::warn!(worker = id, %error, "the group could not be told of a dead worker")
+                }
+                Err(_) => tracing::warn!(
+                    worker = id,
+                    "the group could not be told of a dead worker in time"
+                ),
             }
         }
         let connector = self.situation.id;
-        self.fleet(move |fleet| fleet.forget(connector, &seen.worker)).await
+        self.fleet(move |fleet| fleet.forget(connector, &seen.worker))
+            .await
     }
 
     async fn preflight(&self, which: Which) -> Result<(), ActionError> {
         let prepared = self.prepared(which)?;
-        let class = prepared.config.get("connector.class").cloned().unwrap_or_default();
+        let class = prepared
+            .config
+            .get("connector.class")
+            .cloned()
+            .unwrap_or_default();
         let mut config = prepared.config.clone();
         bound(&class, &mut config);
         let result = self.client().await?.validate(&class, &config).await;
@@ -245,36 +290,58 @@ impl Job<'_> {
                     .detail("Connect gave up on it; most often the source accepts connections and does not answer.")
                     .hint(format!("Look at its log: runnel logs {}", self.name())),
             ),
-            Err(error @ RestError::Unknown { .. }) => Some(
+            Err(error @ RestError::Unknown(_)) => Some(
                 Problem::new(ErrorCode::SourceUnreachable, "the source does not answer in time").detail(chain(&error)),
             ),
             Err(error) => return Err(error.into()),
         };
         let config_digest = prepared.target.config_digest.clone();
-        self.memory.with(|facts| facts.preflight = Some(Preflight { config_digest, problem }));
+        self.memory.with(|facts| {
+            facts.preflight = Some(Preflight {
+                config_digest,
+                problem,
+            })
+        });
         Ok(())
     }
 
     async fn create_stopped(&self, which: Which) -> Result<(), ActionError> {
         let prepared = self.prepared(which)?;
-        let result = self.client().await?.create_stopped(self.name(), &prepared.config).await;
+        let result = self
+            .client()
+            .await?
+            .create_stopped(self.name(), &prepared.config)
+            .await;
         self.refusal(prepared, result)
     }
 
     async fn put_config(&self, which: Which) -> Result<(), ActionError> {
         let prepared = self.prepared(which)?;
-        let result = self.client().await?.put_config(self.name(), &prepared.config).await;
+        let result = self
+            .client()
+            .await?
+            .put_config(self.name(), &prepared.config)
+            .await;
         self.refusal(prepared, result)
     }
 
     /// What Connect refuses now it will refuse again: the configuration is at fault.
-    fn refusal<T>(&self, prepared: &Prepared, result: Result<T, RestError>) -> Result<(), ActionError> {
+    fn refusal<T>(
+        &self,
+        prepared: &Prepared,
+        result: Result<T, RestError>,
+    ) -> Result<(), ActionError> {
         match result {
             Ok(_) => Ok(()),
             Err(RestError::Status { code: 400, message }) => {
                 let problem = Some(Problem::new(ErrorCode::InvalidConfiguration, message));
                 let config_digest = prepared.target.config_digest.clone();
-                self.memory.with(|facts| facts.preflight = Some(Preflight { config_digest, problem }));
+                self.memory.with(|facts| {
+                    facts.preflight = Some(Preflight {
+                        config_digest,
+                        problem,
+                    })
+                });
                 Ok(())
             }
             Err(error) => Err(error.into()),
@@ -297,19 +364,33 @@ impl Job<'_> {
         if empty {
             return Ok(());
         }
-        Ok(self.client().await?.alter_offsets(self.name(), &offsets).await?)
+        Ok(self
+            .client()
+            .await?
+            .alter_offsets(self.name(), &offsets)
+            .await?)
     }
 
     async fn store_progress(&self) -> Result<(), ActionError> {
         let (name, progress) = (self.situation.name.clone(), self.progress.clone());
-        Ok(self.inner.parts.store.run(move |store| store.set_progress(&name, &progress)).await?)
+        Ok(self
+            .inner
+            .parts
+            .store
+            .run(move |store| store.set_progress(&name, &progress))
+            .await?)
     }
 
     fn warnings(&self) -> Vec<Warning> {
-        self.memory.with(|facts| std::mem::take(&mut facts.warnings))
+        self.memory
+            .with(|facts| std::mem::take(&mut facts.warnings))
     }
 
-    async fn roll_back(&self, to: runnel_api::Generation, ending: &Ending) -> Result<(), ActionError> {
+    async fn roll_back(
+        &self,
+        to: runnel_api::Generation,
+        ending: &Ending,
+    ) -> Result<(), ActionError> {
         let name = self.situation.name.clone();
         let (operation, outcome, warnings) = (ending.operation, ending.outcome, self.warnings());
         let problem = ending.problem.clone().unwrap_or_else(unexplained);
@@ -326,7 +407,9 @@ impl Job<'_> {
         let warnings = self.warnings();
         let advance = match (&ending.outcome, &ending.problem) {
             (Outcome::Succeeded, _) => Advance::succeeded(),
-            (outcome, problem) => Advance::ended(*outcome, problem.clone().unwrap_or_else(unexplained)),
+            (outcome, problem) => {
+                Advance::ended(*outcome, problem.clone().unwrap_or_else(unexplained))
+            }
         };
         let (id, advance) = (ending.operation, advance.warnings(warnings));
         let settled = self.progress.settled;
@@ -341,16 +424,21 @@ impl Job<'_> {
             })
             .await?;
         let (connector, references) = (self.situation.id, self.situation.references());
-        self.fleet(move |fleet| fleet.prune_secrets(connector, references.iter().map(String::as_str))).await
+        self.fleet(move |fleet| {
+            fleet.prune_secrets(connector, references.iter().map(String::as_str))
+        })
+        .await
     }
 
     async fn vanish(&self, ending: Option<&Ending>) -> Result<(), ActionError> {
         let (connector, name) = (self.situation.id, self.situation.name.clone());
         let logs = name.to_string();
-        self.fleet(move |fleet| fleet.remove_connector(connector, Some(&logs))).await?;
+        self.fleet(move |fleet| fleet.remove_connector(connector, Some(&logs)))
+            .await?;
         let warnings = self.warnings();
         // The next connector of this name starts with an empty memory.
-        self.memory.with(|facts| *facts = super::memory::Facts::default());
+        self.memory
+            .with(|facts| *facts = super::memory::Facts::default());
         let Some(ending) = ending.cloned() else {
             return Ok(());
         };
@@ -358,7 +446,9 @@ impl Job<'_> {
             .parts
             .store
             .run(move |store| match ending.problem {
-                Some(problem) => store.undo_create(&name, ending.operation, problem, warnings).map(drop),
+                Some(problem) => store
+                    .undo_create(&name, ending.operation, problem, warnings)
+                    .map(drop),
                 None => store.finish_delete(&name, ending.operation, warnings),
             })
             .await?;
@@ -380,7 +470,12 @@ fn bound(class: &str, config: &mut BTreeMap<String, String>) {
     if !class.starts_with("io.debezium.connector.") {
         return;
     }
-    for (key, value) in [("connection.validation.timeout.ms", "3000"), ("database.socketTimeout", "3000")] {
-        config.entry(key.to_owned()).or_insert_with(|| value.to_owned());
+    for (key, value) in [
+        ("connection.validation.timeout.ms", "3000"),
+        ("database.socketTimeout", "3000"),
+    ] {
+        config
+            .entry(key.to_owned())
+            .or_insert_with(|| value.to_owned());
     }
 }

@@ -5,7 +5,7 @@ use super::leftovers::Remains;
 use super::memory::Memory;
 use crate::fleet::{ClassDataArchive, InternalTopics, LaunchRuntime, WorkerId, WorkerLaunch};
 use crate::runtime::ArchiveState;
-use crate::store::{Stored, Store, StoreError};
+use crate::store::{Store, StoreError, Stored};
 use runnel_api::connector::{ConnectorSpec, Derived, OnDestroy};
 use runnel_api::kafka_cluster::KafkaClusterSpec;
 use runnel_api::plugin::{ContentRef, PluginStatus, Sha256Hex};
@@ -73,23 +73,36 @@ pub(super) async fn situation(
     memory: &Memory,
 ) -> Result<Option<Situation>, StoreError> {
     let wanted_name = name.clone();
-    let Some(row) = inner.parts.store.run(move |store| read(store, &wanted_name)).await? else {
+    let Some(row) = inner
+        .parts
+        .store
+        .run(move |store| read(store, &wanted_name))
+        .await?
+    else {
         return Ok(None);
     };
     let object = &row.stored.object;
     let wanted = if object.deleting {
-        Err(Problem::new(ErrorCode::NotFound, "the connector is being deleted"))
+        Err(Problem::new(
+            ErrorCode::NotFound,
+            "the connector is being deleted",
+        ))
     } else {
         prepare(inner, &row, object.generation).await?
     };
-    let settled_generation = row.progress.settled.filter(|it| *it != object.generation && !object.deleting);
+    let settled_generation = row
+        .progress
+        .settled
+        .filter(|it| *it != object.generation && !object.deleting);
     let settled = match settled_generation {
         Some(generation) => prepare(inner, &row, generation).await?.ok(),
         None => None,
     };
     let refused = memory.with(|facts| facts.refused_launch.clone());
     let target = match (&wanted, refused) {
-        (Ok(prepared), Some((digest, problem))) if prepared.target.launch_digest == digest => Err(problem),
+        (Ok(prepared), Some((digest, problem))) if prepared.target.launch_digest == digest => {
+            Err(problem)
+        }
         (Ok(prepared), _) => Ok(prepared.target.clone()),
         (Err(problem), _) => Err(problem.clone()),
     };
@@ -122,13 +135,20 @@ fn read(store: &Store, name: &Name) -> Result<Option<Row>, StoreError> {
         return Ok(None);
     };
     let operation = match stored.operation {
-        Some(id) => store.operation(id)?.filter(|operation| !operation.outcome.is_final()),
+        Some(id) => store
+            .operation(id)?
+            .filter(|operation| !operation.outcome.is_final()),
         None => None,
     };
     let progress = store.get_progress(name)?.unwrap_or_default();
     let cluster = store.get::<KafkaClusterSpec>(&stored.object.spec.kafka_cluster)?;
     let cluster = cluster.map(|cluster| cluster.object.spec);
-    Ok(Some(Row { stored, operation, progress, cluster }))
+    Ok(Some(Row {
+        stored,
+        operation,
+        progress,
+        cluster,
+    }))
 }
 
 fn life(deleting: bool, on_destroy: OnDestroy) -> Life {
@@ -166,7 +186,10 @@ fn remains(row: &Row) -> Remains {
         }),
         topics: vec![topics.offsets, topics.configs, topics.status],
         // A sink reads in the group `connect-NAME` (Kafka Connect's default), which holds its position.
-        groups: vec![group(&object.name, object.id), format!("connect-{}", object.name)],
+        groups: vec![
+            group(&object.name, object.id),
+            format!("connect-{}", object.name),
+        ],
     }
 }
 
@@ -226,21 +249,33 @@ async fn prepare(
     });
     let file_references = match written.await {
         Ok(Ok(file_references)) => file_references,
-        Ok(Err(error)) => return Ok(Err(internal("the worker's files cannot be written", &error))),
-        Err(error) => return Ok(Err(internal("the worker's files cannot be written", &error))),
+        Ok(Err(error)) => {
+            return Ok(Err(internal(
+                "the worker's files cannot be written",
+                &error,
+            )));
+        }
+        Err(error) => {
+            return Ok(Err(internal(
+                "the worker's files cannot be written",
+                &error,
+            )));
+        }
     };
     let config = with_references(derivation.worker_config, &file_references);
-    Ok(launch(inner, object.id, &object.name, &references, &derived).map(|launch| Prepared {
-        target: Target {
-            generation,
-            config_digest: digest(&config),
-            launch_digest: launch.digest.clone(),
-            workers: references.spec.capacity.workers_min(),
-            desired_state: references.spec.desired_state,
-        },
-        config,
-        launch,
-    }))
+    Ok(
+        launch(inner, object.id, &object.name, &references, &derived).map(|launch| Prepared {
+            target: Target {
+                generation,
+                config_digest: digest(&config),
+                launch_digest: launch.digest.clone(),
+                workers: references.spec.capacity.workers_min(),
+                desired_state: references.spec.desired_state,
+            },
+            config,
+            launch,
+        }),
+    )
 }
 
 /// Registered runtimes as the API and the planner know them, oldest first.
@@ -296,7 +331,11 @@ fn resolve(
 }
 
 fn missing(field: &str, what: &str) -> Problem {
-    Problem::new(ErrorCode::MissingReference, format!("{what} does not exist any more")).field(field)
+    Problem::new(
+        ErrorCode::MissingReference,
+        format!("{what} does not exist any more"),
+    )
+    .field(field)
 }
 
 fn internal(message: &str, error: &dyn std::error::Error) -> Problem {
@@ -341,9 +380,14 @@ fn launch(
 ) -> Result<WorkerLaunch, Problem> {
     let version = &derived.kafkaconnect_version;
     let runtime = inner.parts.runtimes.get(version).ok_or_else(|| {
-        Problem::new(ErrorCode::IncompatibleRuntime, format!("runtime {version} is not registered any more"))
-            .hint(format!("Register it: runnel runtime add {version} --home DIR, then start the daemon again"))
-            .field("kafkaconnect_version")
+        Problem::new(
+            ErrorCode::IncompatibleRuntime,
+            format!("runtime {version} is not registered any more"),
+        )
+        .hint(format!(
+            "Register it: runnel runtime add {version} --home DIR, then start the daemon again"
+        ))
+        .field("kafkaconnect_version")
     })?;
     let archive = match &runtime.archive {
         ArchiveState::Made(archive) => Some(ClassDataArchive {
@@ -358,7 +402,11 @@ fn launch(
         plugin_dirs.push(inner.parts.plugins.plugin_path(&content.sha256));
     }
     let properties = references.worker_configuration.as_ref().map_or_else(
-        || worker_configuration::DEFAULT.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        || {
+            worker_configuration::DEFAULT
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into()
+        },
         |configuration| configuration.properties.clone(),
     );
     let mut launch = WorkerLaunch {
@@ -414,7 +462,10 @@ mod tests {
     fn placeholders_are_replaced_inside_values_too() {
         let config = BTreeMap::from([
             ("a".to_owned(), "${secret:p}".to_owned()),
-            ("b".to_owned(), "user=x;pass=${secret:p};${topic}".to_owned()),
+            (
+                "b".to_owned(),
+                "user=x;pass=${secret:p};${topic}".to_owned(),
+            ),
         ]);
         let references = BTreeMap::from([("p".to_owned(), "${file:/s:p}".to_owned())]);
         let replaced = with_references(config, &references);

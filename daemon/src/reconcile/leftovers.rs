@@ -54,12 +54,17 @@ pub(super) async fn remove(inner: &Inner) {
         match remains.delete(inner.parts.timing.kafka_timeout).await {
             Ok(()) => {
                 let number = leftover.number;
-                tracing::info!(connector = remains.connector, "removed the internal topics that a delete had left");
+                tracing::info!(
+                    connector = remains.connector,
+                    "removed the internal topics that a delete had left"
+                );
                 if let Err(error) = store.run(move |store| store.remove_leftover(number)).await {
                     tracing::error!(%error, "cannot strike a leftover off");
                 }
             }
-            Err(error) => tracing::debug!(connector = remains.connector, %error, "internal topics stay for now"),
+            Err(error) => {
+                tracing::debug!(connector = remains.connector, %error, "internal topics stay for now")
+            }
         }
     }
 }

@@ -1,12 +1,11 @@
 //! What is known of one connector besides what is stored: ages quickly, lost at a restart.
 
-use crate::http::LiveStatus;
+use crate::http::seams::LiveStatus;
 use crate::store::now_ms;
-use runnel_api::{Generation, Problem};
 use runnel_api::connector::{ConnectorState, Health, TaskStatus, WorkerStatus};
 use runnel_api::error::Warning;
+use runnel_api::{Generation, Problem};
 use runnel_planner::{ConnectorPlan, Kafka, Preflight};
-use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// How often the same complaint is repeated in the log.
@@ -26,8 +25,6 @@ pub(super) struct Facts {
     pub preflight: Option<Preflight>,
     /// Why workers of a launch cannot even be started, with the launch's digest.
     pub refused_launch: Option<(String, Problem)>,
-    /// Where each worker's log ended when the connector was told to run.
-    pub log_marks: BTreeMap<String, u64>,
     /// Remarks for the operation that is open.
     pub warnings: Vec<Warning>,
     /// What is told of it.

@@ -19,16 +19,15 @@ mod stop;
 
 use crate::config::Timing as ConfiguredTiming;
 use crate::fleet::Fleet;
-use crate::http::LiveStatus;
+use crate::http::seams::LiveStatus;
 use crate::plugin::PluginFiles;
-use crate::runtime::{ArchiveChecks, RuntimeRegistry};
+use crate::runtime::RuntimeRegistry;
 use crate::store::{Advance, Store, StoreError, now_ms};
 use memory::Memory;
 use runnel_api::connector::ConnectorSpec;
 use runnel_api::{Name, OperationId};
 use runnel_planner::{Action, ConnectorPlan, Timing, View, World, plan};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
@@ -44,8 +43,6 @@ pub struct Parts {
     pub plugins: PluginFiles,
     /// Registered runtimes.
     pub runtimes: RuntimeRegistry,
-    /// The `java` program, for runtimes that do not name one.
-    pub java: PathBuf,
     /// Memory of one MCU in MiB.
     pub mcu_memory_mib: u32,
     /// Waits and periods.
@@ -60,7 +57,6 @@ pub struct Reconciler {
 
 struct Inner {
     parts: Parts,
-    archives: ArchiveChecks,
     timing: Timing,
     wake: Notify,
     /// What is known of each connector besides what is stored; lost at a restart, and looked up
@@ -92,7 +88,6 @@ impl Reconciler {
         Self {
             inner: Arc::new(Inner {
                 parts,
-                archives: ArchiveChecks::default(),
                 timing,
                 wake: Notify::new(),
                 memories: Mutex::default(),
@@ -107,7 +102,9 @@ impl Reconciler {
 
     /// What is seen of a connector.
     pub fn live(&self, name: &Name) -> Option<LiveStatus> {
-        self.lock_memories().get(name).and_then(|memory| memory.live())
+        self.lock_memories()
+            .get(name)
+            .and_then(|memory| memory.live())
     }
 
     fn lock_memories(&self) -> std::sync::MutexGuard<'_, BTreeMap<Name, Arc<Memory>>> {
@@ -118,7 +115,10 @@ impl Reconciler {
     }
 
     fn memory(&self, name: &Name) -> Arc<Memory> {
-        self.lock_memories().entry(name.clone()).or_default().clone()
+        self.lock_memories()
+            .entry(name.clone())
+            .or_default()
+            .clone()
     }
 
     /// Runs until `end`. Passes under way are finished first; workers go on.
@@ -162,7 +162,8 @@ impl Reconciler {
             }
         };
         turns.retain(|name, turn| names.contains(name) || matches!(turn, Turn::Busy { .. }));
-        self.lock_memories().retain(|name, _| names.contains(name) || turns.contains_key(name));
+        self.lock_memories()
+            .retain(|name, _| names.contains(name) || turns.contains_key(name));
         for name in names {
             let turn = turns.entry(name.clone()).or_insert(Turn::Due(0));
             if !matches!(turn, Turn::Due(at) if *at <= now_ms()) {
@@ -174,7 +175,12 @@ impl Reconciler {
             tokio::spawn(async move {
                 let look_again_ms = this.tend(&name).await;
                 // The receiver goes only when the loop has ended.
-                let _ = done.send(Done { name, look_again_ms }).await;
+                let _ = done
+                    .send(Done {
+                        name,
+                        look_again_ms,
+                    })
+                    .await;
             });
         }
     }
@@ -221,10 +227,20 @@ impl Reconciler {
         let Some(decided) = plan(&world).connectors.remove(name) else {
             return Ok(None);
         };
-        self.tell(name, &situation.goal.operation.map(|open| open.id), &decided, memory).await?;
+        self.tell(
+            name,
+            &situation.goal.operation.map(|open| open.id),
+            &decided,
+            memory,
+        )
+        .await?;
         if decided.progress != situation.progress {
             let (name, progress) = (name.clone(), decided.progress.clone());
-            self.inner.parts.store.run(move |store| store.set_progress(&name, &progress)).await?;
+            self.inner
+                .parts
+                .store
+                .run(move |store| store.set_progress(&name, &progress))
+                .await?;
         }
         if decided.actions.is_empty() {
             return Ok(Some(decided.look_again_ms));
@@ -251,11 +267,19 @@ impl Reconciler {
         if let Some(line) = memory.tell(decided) {
             tracing::info!(connector = %name, "{line}");
             let name = name.clone();
-            self.inner.parts.store.run(move |store| store.add_transition(&name, &line)).await?;
+            self.inner
+                .parts
+                .store
+                .run(move |store| store.add_transition(&name, &line))
+                .await?;
         }
         if let (Some(id), Some(what)) = (*operation, decided.waiting_on.clone()) {
             let advance = Advance::waiting(what);
-            self.inner.parts.store.run(move |store| store.update_operation(id, advance)).await?;
+            self.inner
+                .parts
+                .store
+                .run(move |store| store.update_operation(id, advance))
+                .await?;
         }
         Ok(())
     }

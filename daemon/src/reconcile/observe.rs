@@ -3,7 +3,8 @@
 use super::Inner;
 use super::goal::{Situation, digest};
 use super::memory::Memory;
-use crate::fleet::{ConnectClient, RestError, SeenWorker, WorkerState as FleetState, trace_root_line};
+use crate::fleet::connect_rest::RunState;
+use crate::fleet::{ConnectClient, SeenWorker, WorkerState as FleetState, trace_root_line};
 use crate::store::now_ms;
 use runnel_api::connector::{TaskStatus, WorkerStatus};
 use runnel_planner::{Connect, ConnectState, Exit, Seen, Task, Worker, WorkerState};
@@ -17,7 +18,7 @@ pub(super) async fn look(inner: &Inner, situation: &Situation, memory: &Memory) 
     for seen in &listed {
         let ready = match (&seen.state, inner.parts.fleet.client(seen)) {
             (FleetState::Listening { .. }, Ok(Some(candidate))) => {
-                let healthy = candidate.health().await.is_ok();
+                let healthy = candidate.health().await == Ok(true);
                 if healthy && client.is_none() && seen.stopping_since_ms.is_none() {
                     client = Some(candidate);
                 }
@@ -38,7 +39,11 @@ pub(super) async fn look(inner: &Inner, situation: &Situation, memory: &Memory) 
     };
     let log_error = log_error(inner, situation, &connect).await;
     memory.with(|facts| {
-        facts.workers = listed.iter().zip(&workers).map(|(seen, worker)| told(seen, worker)).collect();
+        facts.workers = listed
+            .iter()
+            .zip(&workers)
+            .map(|(seen, worker)| told(seen, worker))
+            .collect();
         if client.is_none() {
             facts.tasks.clear();
         }
@@ -53,13 +58,17 @@ pub(super) async fn look(inner: &Inner, situation: &Situation, memory: &Memory) 
 }
 
 /// A client for a worker of the connector that answers.
-pub(super) async fn client(inner: &Inner, situation: &Situation, memory: &Memory) -> Option<ConnectClient> {
+pub(super) async fn client(
+    inner: &Inner,
+    situation: &Situation,
+    memory: &Memory,
+) -> Option<ConnectClient> {
     for seen in list(inner, situation, memory).await {
         if seen.stopping_since_ms.is_some() {
             continue;
         }
         if let Ok(Some(client)) = inner.parts.fleet.client(&seen)
-            && client.health().await.is_ok()
+            && client.health().await == Ok(true)
         {
             return Some(client);
         }
@@ -74,9 +83,16 @@ pub(super) async fn list(inner: &Inner, situation: &Situation, memory: &Memory) 
     match tokio::task::spawn_blocking(move || fleet.list()).await {
         Ok(Ok(listing)) => {
             for unreadable in listing.unreadable.iter().filter(|it| it.connector_id == id) {
-                memory.complain(&format!("worker {} of {} cannot be read: {}", unreadable.worker, situation.name, unreadable.reason));
+                memory.complain(&format!(
+                    "worker {} of {} cannot be read: {}",
+                    unreadable.worker, situation.name, unreadable.reason
+                ));
             }
-            listing.workers.into_iter().filter(|seen| seen.connector_id == id).collect()
+            listing
+                .workers
+                .into_iter()
+                .filter(|seen| seen.connector_id == id)
+                .collect()
         }
         Ok(Err(error)) => {
             memory.complain(&format!("cannot list workers: {error}"));
@@ -93,14 +109,20 @@ fn worker(seen: &SeenWorker, ready: bool) -> Worker {
     let state = match &seen.state {
         FleetState::Listening { .. } if ready => WorkerState::Ready,
         // Dead, but its shim is about to write how: the next look knows more.
-        FleetState::Starting | FleetState::Listening { .. } | FleetState::Ending => WorkerState::Starting,
+        FleetState::Starting | FleetState::Listening { .. } | FleetState::Ending => {
+            WorkerState::Starting
+        }
         FleetState::Exited(exit) => WorkerState::Dead(Exit {
             how: match (exit.code, exit.signal) {
                 (Some(code), _) => format!("exit status {code}"),
                 (None, Some(signal)) => format!("signal {signal}"),
                 (None, None) => "unknown".to_owned(),
             },
-            last_error: if exit.out_of_memory { Some("out of memory".to_owned()) } else { exit.last_error.clone() },
+            last_error: if exit.out_of_memory {
+                Some("out of memory".to_owned())
+            } else {
+                exit.last_error.clone()
+            },
         }),
         FleetState::Lost => WorkerState::Dead(Exit {
             how: "killed with its shim, or the host restarted".to_owned(),
@@ -132,11 +154,16 @@ fn told(seen: &SeenWorker, worker: &Worker) -> WorkerStatus {
     }
 }
 
-async fn ask(client: &ConnectClient, situation: &Situation, live: &BTreeSet<String>, memory: &Memory) -> Connect {
+async fn ask(
+    client: &ConnectClient,
+    situation: &Situation,
+    live: &BTreeSet<String>,
+    memory: &Memory,
+) -> Connect {
     let name = situation.name.as_str();
     let config = match client.get_config(name).await {
         Ok(config) => config,
-        Err(RestError::Status { code: 404, .. }) => {
+        Err(error) if error.is_not_found() => {
             memory.with(|facts| {
                 facts.answered_ms = Some(now_ms());
                 facts.tasks.clear();
@@ -144,14 +171,16 @@ async fn ask(client: &ConnectClient, situation: &Situation, live: &BTreeSet<Stri
             return Connect::Absent;
         }
         Err(error) => {
-            memory.complain(&format!("{name}: a worker does not tell the configuration: {error}"));
+            memory.complain(&format!(
+                "{name}: a worker does not tell the configuration: {error}"
+            ));
             return Connect::Unknown;
         }
     };
     // Right after a create there is a configuration and no status yet.
     let status = match client.status(name).await {
         Ok(status) => status,
-        Err(RestError::Status { code: 404, .. }) => {
+        Err(error) if error.is_not_found() => {
             return Connect::Present {
                 state: ConnectState::Unsettled,
                 config_digest: digest(&config),
@@ -160,7 +189,9 @@ async fn ask(client: &ConnectClient, situation: &Situation, live: &BTreeSet<Stri
             };
         }
         Err(error) => {
-            memory.complain(&format!("{name}: a worker does not tell the status: {error}"));
+            memory.complain(&format!(
+                "{name}: a worker does not tell the status: {error}"
+            ));
             return Connect::Unknown;
         }
     };
@@ -182,7 +213,7 @@ async fn ask(client: &ConnectClient, situation: &Situation, live: &BTreeSet<Stri
             .zip(&tasks)
             .map(|(task, seen)| TaskStatus {
                 id: task.id,
-                state: task.state.clone(),
+                state: task.state.to_string(),
                 worker_id: task.worker_id.clone(),
                 reason: seen.reason.clone(),
             })
@@ -201,19 +232,24 @@ async fn ask(client: &ConnectClient, situation: &Situation, live: &BTreeSet<Stri
     }
 }
 
-fn state(text: &str) -> ConnectState {
-    match text {
-        "RUNNING" => ConnectState::Running,
-        "PAUSED" => ConnectState::Paused,
-        "STOPPED" => ConnectState::Stopped,
-        "FAILED" => ConnectState::Failed,
+fn state(state: &RunState) -> ConnectState {
+    match state {
+        RunState::Running => ConnectState::Running,
+        RunState::Paused => ConnectState::Paused,
+        RunState::Stopped => ConnectState::Stopped,
+        RunState::Failed => ConnectState::Failed,
         _ => ConnectState::Unsettled,
     }
 }
 
 /// Only a running connector without tasks needs the log to tell why.
 async fn log_error(inner: &Inner, situation: &Situation, connect: &Connect) -> Option<String> {
-    let Connect::Present { state: ConnectState::Running, tasks, .. } = connect else {
+    let Connect::Present {
+        state: ConnectState::Running,
+        tasks,
+        ..
+    } = connect
+    else {
         return None;
     };
     let since_ms = situation.progress.resumed_ms.filter(|_| tasks.is_empty())?;

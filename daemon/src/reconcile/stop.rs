@@ -19,7 +19,11 @@ pub(super) async fn all(inner: &Inner) {
 
 fn alive(fleet: &Fleet) -> Vec<SeenWorker> {
     match fleet.list() {
-        Ok(listing) => listing.workers.into_iter().filter(|seen| !seen.state.is_dead()).collect(),
+        Ok(listing) => listing
+            .workers
+            .into_iter()
+            .filter(|seen| !seen.state.is_dead())
+            .collect(),
         Err(error) => {
             tracing::error!(%error, "cannot list workers");
             Vec::new()

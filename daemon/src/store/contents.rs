@@ -50,6 +50,24 @@ impl Store {
         })
     }
 
+    /// Every content with what was found in it.
+    pub fn contents(&self) -> Result<Vec<(Sha256Hex, PluginStatus)>, StoreError> {
+        self.read(|tx| {
+            let sql = "SELECT sha256, found FROM plugin_contents ORDER BY sha256";
+            let mut statement = tx.prepare_cached(sql).map_err(StoreError::Sql)?;
+            let mut rows = statement.query([]).map_err(StoreError::Sql)?;
+            let mut contents = Vec::new();
+            while let Some(row) = rows.next().map_err(StoreError::Sql)? {
+                let text: String = row.get(0).map_err(StoreError::Sql)?;
+                let found: String = row.get(1).map_err(StoreError::Sql)?;
+                let sha256 = Sha256Hex::parse(&text)
+                    .ok_or_else(|| StoreError::Damaged("plugin_contents.sha256".to_owned()))?;
+                contents.push((sha256, from_json("plugin_contents.found", &found)?));
+            }
+            Ok(contents)
+        })
+    }
+
     /// Forgets earlier generations of plugins and worker configurations that no connector's
     /// generation refers to, and answers the contents that nobody needs and that were staged
     /// before `staged_before_ms`. The caller removes the bytes, then calls

@@ -6,10 +6,9 @@ use super::operations::{self, Advance};
 use super::rows::{from_json, int};
 use super::seal::{Place, Sealed};
 use super::{Declared, Store, StoreError};
-use runnel_api::error::Warning;
 use runnel_api::object::Generation;
 use runnel_api::plugin::{ContentRef, Sha256Hex};
-use runnel_api::{ErrorCode, Kind, Name, OperationId, Outcome, Problem, Secret};
+use runnel_api::{ErrorCode, Kind, Name, OperationId, Problem, Secret};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -100,7 +99,7 @@ impl Store {
         })
     }
 
-    /// Ends an operation as rolled back: specification, computed part and secrets of generation
+    /// Ends an operation with a roll-back: specification, computed part and secrets of generation
     /// `to` become those of the current generation again, so that what is read is what runs. The
     /// generation's number stays: numbers never go back. False, and nothing done, when the
     /// operation ended otherwise meanwhile.
@@ -109,8 +108,7 @@ impl Store {
         name: &Name,
         operation: OperationId,
         to: Generation,
-        problem: Problem,
-        warnings: Vec<Warning>,
+        ending: &Advance,
     ) -> Result<bool, StoreError> {
         self.write(|tx| {
             let head = require(tx, S::KIND, name)?;
@@ -120,8 +118,7 @@ impl Store {
             if to != head.generation {
                 self.restore(tx, S::KIND, name, head.incarnation, (to, head.generation))?;
             }
-            let advance = Advance::ended(Outcome::RolledBack, problem).warnings(warnings);
-            operations::move_on(tx, operation, &advance)?;
+            operations::move_on(tx, operation, ending)?;
             Ok(true)
         })
     }

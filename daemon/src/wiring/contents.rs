@@ -1,19 +1,14 @@
 //! Plugin contents behind the API's seam: bytes in the plugin folder, findings in the store.
 
-use crate::http::{ByteStream, PluginContents};
-use crate::plugin::{
-    Fit, Inspection, Kind, PluginFiles, ReceiveError, RuntimeIndex, receive,
-};
+use crate::http::seams::{ByteStream, PluginContents};
+use crate::plugin::{Fit, Inspection, PluginFiles, ReceiveError, RuntimeIndex, receive};
 use crate::runtime::RuntimeRegistry;
-use crate::store::{Store, now_ms};
+use crate::store::Store;
 use futures_util::future::BoxFuture;
-use runnel_api::plugin::{ClassKind, PluginClass, PluginStatus, RuntimeFit, Sha256Hex, StagedContent};
+use runnel_api::plugin::{PluginStatus, RuntimeFit, Sha256Hex, StagedContent};
 use runnel_api::{ErrorCode, Problem};
 use std::path::Path;
 use std::sync::Arc;
-
-/// How long content may wait for the plugin that refers to it.
-const STAGED_MS: u64 = 3_600_000;
 
 /// The plugin folder with what is known of each content.
 pub(super) struct Contents {
@@ -37,8 +32,12 @@ impl Contents {
             let mut indexes = Vec::new();
             for runtime in &runtimes {
                 match RuntimeIndex::open(&runtime.name, &runtime.home, &cache) {
-                    Ok(index) => indexes.push(index.with_java(u16::try_from(runtime.java.major).unwrap_or(u16::MAX))),
-                    Err(error) => tracing::error!(runtime = runtime.name, %error, "the runtime's jars cannot be read; no plugin fits it"),
+                    Ok(index) => indexes.push(
+                        index.with_java(u16::try_from(runtime.java.major).unwrap_or(u16::MAX)),
+                    ),
+                    Err(error) => {
+                        tracing::error!(runtime = runtime.name, %error, "the runtime's jars cannot be read; no plugin fits it")
+                    }
                 }
             }
             indexes
@@ -54,7 +53,11 @@ impl Contents {
 
     /// Contents that were inspected before a runtime came or went are inspected anew.
     async fn look_again(&self) {
-        let names: Vec<String> = self.runtimes.iter().map(|index| index.name().to_owned()).collect();
+        let names: Vec<String> = self
+            .runtimes
+            .iter()
+            .map(|index| index.name().to_owned())
+            .collect();
         let all = match self.store.run(|store| store.contents()).await {
             Ok(all) => all,
             Err(error) => {
@@ -63,17 +66,27 @@ impl Contents {
             }
         };
         for (sha256, found) in all {
-            let known: Vec<String> = found.runtimes.iter().map(|fit| fit.runtime.clone()).collect();
+            let known: Vec<String> = found
+                .runtimes
+                .iter()
+                .map(|fit| fit.runtime.clone())
+                .collect();
             if known == names {
                 continue;
             }
             match self.inspect(&sha256, found.size).await {
                 Ok(content) => {
-                    if let Err(error) = self.store.run(move |store| store.refresh_content(&content)).await {
+                    if let Err(error) = self
+                        .store
+                        .run(move |store| store.stage_content(&content, 0))
+                        .await
+                    {
                         tracing::error!(%error, "cannot record what a plugin fits");
                     }
                 }
-                Err(problem) => tracing::error!(%sha256, %problem, "a plugin cannot be inspected again"),
+                Err(problem) => {
+                    tracing::error!(%sha256, %problem, "a plugin cannot be inspected again")
+                }
             }
         }
     }
@@ -84,19 +97,11 @@ impl Contents {
         let inspected = tokio::task::spawn_blocking(move || {
             files.inspect(&digest, size, &runtimes.iter().collect::<Vec<_>>())
         });
-        inspected.await.map_err(|error| lost(&error))?.map_err(|error| error.to_problem()).map(content)
-    }
-
-    /// Removes contents that nobody refers to and that waited long enough.
-    pub(super) async fn sweep(&self, at_ms: u64) {
-        let before_ms = at_ms.saturating_sub(STAGED_MS);
-        let unneeded = self.store.run(move |store| store.unneeded_contents(before_ms)).await;
-        for sha256 in unneeded.unwrap_or_default() {
-            tracing::info!(%sha256, "removing plugin content that nobody refers to");
-            if let Err(problem) = self.remove(sha256).await {
-                tracing::error!(%problem, "plugin content stays");
-            }
-        }
+        inspected
+            .await
+            .map_err(|error| lost(&error))?
+            .map_err(|error| error.to_problem())
+            .map(content)
     }
 }
 
@@ -112,7 +117,8 @@ impl PluginContents for Contents {
                 .await
                 .map_err(|error| match error {
                     ReceiveError::Plugin(error) => error.to_problem(),
-                    other => Problem::new(ErrorCode::InvalidArgument, other.to_string()).hint("Send it again"),
+                    other => Problem::new(ErrorCode::InvalidArgument, other.to_string())
+                        .hint("Send it again"),
                 })?;
             let (files, runtimes) = (self.files.clone(), self.runtimes.clone());
             let registered = tokio::task::spawn_blocking(move || {
@@ -123,11 +129,6 @@ impl PluginContents for Contents {
                 .map_err(|error| lost(&error))?
                 .map(content)
                 .map_err(|error| error.to_problem())?;
-            let staged = content.clone();
-            self.store
-                .run(move |store| store.stage_content(&staged, now_ms()))
-                .await
-                .map_err(|error| error.problem())?;
             Ok(content)
         })
     }
@@ -135,7 +136,11 @@ impl PluginContents for Contents {
     fn found(&self, sha256: Sha256Hex) -> BoxFuture<'_, Option<PluginStatus>> {
         Box::pin(async move {
             let digest = sha256.clone();
-            let found = self.store.run(move |store| store.content(&sha256)).await.ok()??;
+            let found = self
+                .store
+                .run(move |store| store.content(&sha256))
+                .await
+                .ok()??;
             self.files.contains(&digest).then_some(found)
         })
     }
@@ -143,33 +148,19 @@ impl PluginContents for Contents {
     fn remove(&self, sha256: Sha256Hex) -> BoxFuture<'_, Result<(), Problem>> {
         Box::pin(async move {
             let digest = sha256.clone();
-            self.store
-                .run(move |store| store.forget_content(&sha256))
-                .await
-                .map_err(|error| error.problem())?;
             let files = self.files.clone();
             let removed = tokio::task::spawn_blocking(move || files.remove(&digest));
-            removed.await.map_err(|error| lost(&error))?.map_err(|error| error.to_problem())
+            removed
+                .await
+                .map_err(|error| lost(&error))?
+                .map_err(|error| error.to_problem())
         })
     }
 }
 
 fn lost(error: &tokio::task::JoinError) -> Problem {
-    Problem::new(ErrorCode::Internal, "the archive could not be worked on").detail(error.to_string())
-}
-
-fn kind(kind: Kind) -> ClassKind {
-    match kind {
-        Kind::Source => ClassKind::Source,
-        Kind::Sink => ClassKind::Sink,
-        Kind::Converter => ClassKind::Converter,
-        Kind::HeaderConverter => ClassKind::HeaderConverter,
-        Kind::Transformation => ClassKind::Transformation,
-        Kind::Predicate => ClassKind::Predicate,
-        Kind::ConfigProvider => ClassKind::ConfigProvider,
-        Kind::RestExtension => ClassKind::RestExtension,
-        Kind::OverridePolicy => ClassKind::OverridePolicy,
-    }
+    Problem::new(ErrorCode::Internal, "the archive could not be worked on")
+        .detail(error.to_string())
 }
 
 /// What a runtime lacks; empty means that the plugin fits.
@@ -177,21 +168,14 @@ fn missing(fit: Fit) -> Vec<String> {
     match fit {
         Fit::Compatible => Vec::new(),
         Fit::Incompatible { missing } => missing,
-        Fit::JavaTooOld { needs, has } => vec![format!("Java {needs} (its workers have Java {has})")],
+        Fit::JavaTooOld { needs, has } => {
+            vec![format!("Java {needs} (its workers have Java {has})")]
+        }
         Fit::Unknown { reason } => vec![format!("an answer: {reason}")],
     }
 }
 
 fn content(inspection: Inspection) -> StagedContent {
-    let classes = inspection
-        .classes
-        .into_iter()
-        .map(|class| PluginClass {
-            kind: kind(class.kind),
-            class: class.class,
-            version: class.version,
-        })
-        .collect();
     let runtimes = inspection
         .runtimes
         .into_iter()
@@ -204,7 +188,7 @@ fn content(inspection: Inspection) -> StagedContent {
         sha256: inspection.sha256,
         found: PluginStatus {
             size: inspection.size_bytes,
-            classes,
+            classes: inspection.classes,
             runtimes,
         },
     }

@@ -1,6 +1,6 @@
 //! The planner's derivation behind the API's seam.
 
-use crate::http::{DeriveRequest, Deriver};
+use crate::http::seams::{DeriveRequest, Deriver};
 use runnel_api::connector::Previewed;
 use runnel_api::server::RuntimeInfo;
 use runnel_planner::derive::{Current, DeriveInput, derive};
@@ -18,7 +18,8 @@ impl Deriver for Derive {
             .into_iter()
             .map(|plugin| (plugin.reference, plugin.found))
             .collect();
-        let role_problems = runnel_iam::check_for_connector(&request.role.spec, &request.identity.arn);
+        let role_problems =
+            runnel_iam::check_for_connector(&request.role.spec, &request.identity.arn);
         let current = request.current.as_ref().map(|current| Current {
             spec: &current.spec,
             kafkaconnect_version: &current.derived.kafkaconnect_version,

@@ -3,18 +3,25 @@
 mod contents;
 mod derive;
 
-use crate::config::Config;
+use crate::commands::Check;
+use crate::config::{Config, Environment};
 use crate::fleet::Fleet;
-use crate::http::{self, Live, LiveStatus, Stop, Wake};
+use crate::http::seams::{Host, Live, LiveStatus, Stop, Wake};
+use crate::http::{self, Api};
+use crate::logs::{WorkerLog, WorkerLogs};
 use crate::plugin::{Limits, PluginFiles};
 use crate::reconcile::{Parts, Reconciler};
-use crate::runtime::RuntimeRegistry;
+use crate::runtime::{
+    self, AddRuntime, ArchiveChecks, ArchiveState, JavaSearch, Runtime, RuntimeRegistry,
+};
 use crate::store::{Store, now_ms};
 use anyhow::Context as _;
 use contents::Contents;
 use derive::Derive;
+use runnel_api::connector::ConnectorSpec;
 use runnel_api::server::RuntimeInfo;
 use runnel_api::{Name, Problem};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,7 +29,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Time between sweeps of plugin contents that nobody refers to.
-const SWEEP_PERIOD: Duration = Duration::from_secs(300);
+const SWEEP_PERIOD: Duration = Duration::from_mins(5);
 
 /// How the daemon is asked to end.
 #[derive(Clone)]
@@ -58,7 +65,7 @@ struct Machine {
     isolation: String,
 }
 
-impl http::Host for Machine {
+impl Host for Machine {
     fn runtimes(&self) -> Vec<RuntimeInfo> {
         self.runtimes.clone()
     }
@@ -68,11 +75,44 @@ impl http::Host for Machine {
     }
 }
 
+/// Where worker logs are, by connector.
+struct Logs {
+    fleet: Fleet,
+    store: Store,
+}
+
+impl WorkerLogs for Logs {
+    fn of(&self, connector: &Name) -> Vec<WorkerLog> {
+        let found = self.store.get::<ConnectorSpec>(connector);
+        let files = match found {
+            Ok(Some(stored)) => self.fleet.log_paths(stored.object.id),
+            _ => self.fleet.kept_logs(connector.as_str()),
+        };
+        files.into_iter().filter_map(worker_log).collect()
+    }
+}
+
+/// `…/workers/ID/worker.log` of a live worker, `…/logs/ID.log` of a dead one. Older parts stand
+/// beside them and are found by the reader.
+fn worker_log(file: PathBuf) -> Option<WorkerLog> {
+    let name = file.file_name()?.to_str()?;
+    let stem = name.strip_suffix(".log")?;
+    let worker = if stem == "worker" {
+        file.parent()?.file_name()?.to_str()?
+    } else {
+        stem
+    };
+    Some(WorkerLog {
+        worker: worker.to_owned(),
+        file: file.clone(),
+    })
+}
+
 /// Runs the daemon until SIGTERM, SIGINT or `POST /api/v1/shutdown`. Workers go on, unless that
 /// request says otherwise.
-pub async fn daemon(config: Config) -> anyhow::Result<()> {
+pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result<()> {
     let store = Store::open(&config.data_dir)?;
-    let registry = registry(&config);
+    let registry = registry(&config, environment).await;
     let infos: Vec<RuntimeInfo> = registry
         .runtimes
         .iter()
@@ -84,14 +124,15 @@ pub async fn daemon(config: Config) -> anyhow::Result<()> {
     let shim = std::env::current_exe().context("find this program's own file")?;
     let fleet = Fleet::new(config.data_dir.join("fleets"), shim)?;
     let plugins = PluginFiles::open(config.data_dir.join("plugins"), Limits::default())?;
-    let contents = Arc::new(Contents::open(plugins.clone(), store.clone(), &registry, &config.data_dir).await);
+    let contents =
+        Arc::new(Contents::open(plugins.clone(), store.clone(), &registry, &config.data_dir).await);
     let ending = Ending {
         token: CancellationToken::new(),
         stop_workers: Arc::default(),
     };
     let machine = Machine {
         runtimes: infos.clone(),
-        isolation: fleet.isolation().level().to_string(),
+        isolation: fleet.isolation().level().as_str().to_owned(),
     };
     let reconciler = Reconciler::new(Parts {
         store: store.clone(),
@@ -102,51 +143,59 @@ pub async fn daemon(config: Config) -> anyhow::Result<()> {
         timing: config.timing,
     });
     let waker = Arc::new(Waker(reconciler.clone()));
-    let parts = http::Parts {
+    let api = Api::new(http::Parts {
         store: store.clone(),
         wake: waker.clone(),
         live: waker,
         deriver: Arc::new(Derive { runtimes: infos }),
-        contents: contents.clone(),
-        roles: Arc::new(check_role),
+        contents,
+        role_check: Arc::new(check_role),
         host: Arc::new(machine),
         stop: Arc::new(ending.clone()),
-        logs: Arc::new(fleet),
-    };
-    serve(&config, parts, &reconciler, contents, &ending).await?;
+        logs: Arc::new(Logs { fleet, store }),
+        limits: http::Limits::default(),
+    });
+    serve(&config, api, &reconciler, &ending).await?;
     if ending.stop_workers.load(Ordering::Acquire) {
         reconciler.stop_workers().await;
     }
+    tracing::info!("runnel daemon has ended");
     Ok(())
 }
 
 async fn serve(
     config: &Config,
-    parts: http::Parts,
+    api: Arc<Api>,
     reconciler: &Reconciler,
-    contents: Arc<Contents>,
     ending: &Ending,
 ) -> anyhow::Result<()> {
-    let server = http::bind(config, parts).await?;
-    tracing::info!(address = %server.address(), data_dir = %config.data_dir.display(), "runnel daemon is ready");
-    let loop_ = tokio::spawn({
+    let bound = http::bind(config.listen, &config.address_file())
+        .await
+        .with_context(|| format!("cannot listen at {}", config.listen))?;
+    tracing::info!(address = %bound.address, data_dir = %config.data_dir.display(), "runnel daemon is ready");
+    let reconciling = tokio::spawn({
         let (reconciler, token) = (reconciler.clone(), ending.token.clone());
         async move { reconciler.run(token).await }
     });
-    let sweeper = tokio::spawn(sweep(contents, ending.token.clone()));
+    let sweeping = tokio::spawn(sweep(api.clone(), ending.token.clone()));
     tokio::spawn(end_at_signal(ending.token.clone()));
-    let served = server.run(ending.token.clone()).await;
+    http::serve(bound.listener, api, ending.token.cancelled()).await;
     ending.token.cancel();
-    loop_.await.context("the reconcile loop ended badly")?;
-    sweeper.await.context("the sweeper ended badly")?;
-    Ok(served?)
+    reconciling
+        .await
+        .context("the reconcile loop ended badly")?;
+    sweeping.await.context("the sweeper ended badly")?;
+    Ok(())
 }
 
 async fn end_at_signal(token: CancellationToken) {
-    let (Ok(mut term), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be heard; end the daemon by `runnel stop --all` or SIGKILL");
+    let (Ok(mut term), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        tracing::error!(
+            "signals cannot be heard; end the daemon by `runnel stop --all` or SIGKILL"
+        );
         return;
     };
     tokio::select! {
@@ -157,9 +206,11 @@ async fn end_at_signal(token: CancellationToken) {
     token.cancel();
 }
 
-async fn sweep(contents: Arc<Contents>, end: CancellationToken) {
+async fn sweep(api: Arc<Api>, end: CancellationToken) {
     while !end.is_cancelled() {
-        contents.sweep(now_ms()).await;
+        if let Err(error) = api.sweep(now_ms()).await {
+            tracing::error!(%error, "plugin contents that nobody needs stay");
+        }
         tokio::select! {
             () = tokio::time::sleep(SWEEP_PERIOD) => {}
             () = end.cancelled() => {}
@@ -167,7 +218,21 @@ async fn sweep(contents: Arc<Contents>, end: CancellationToken) {
     }
 }
 
-fn registry(config: &Config) -> RuntimeRegistry {
+/// The registered runtimes; those that the configuration names are registered first, which takes
+/// a few seconds the first time.
+async fn registry(config: &Config, environment: &Environment) -> RuntimeRegistry {
+    for (name, home) in &config.runtimes {
+        let request = AddRuntime {
+            name: name.clone(),
+            home: home.clone(),
+            java: java_search(config, environment),
+            data_dir: config.data_dir.clone(),
+        };
+        if let Err(problem) = runtime::add(&request).await {
+            let detail = problem.detail.as_deref().unwrap_or_default();
+            tracing::error!(runtime = name, %problem, detail, "a runtime of the configuration is left out");
+        }
+    }
     let registry = RuntimeRegistry::load(&config.data_dir);
     for fault in &registry.faults {
         tracing::error!(%fault, "a runtime is left out");
@@ -181,4 +246,29 @@ fn registry(config: &Config) -> RuntimeRegistry {
 fn check_role(role: &runnel_api::role::RoleSpec) -> Result<(), Problem> {
     let check = runnel_iam::check_role(role);
     check.problems.into_iter().next().map_or(Ok(()), Err)
+}
+
+/// Where Java is looked for: the configured program, which is `JAVA_HOME`'s by default.
+pub fn java_search(config: &Config, environment: &Environment) -> JavaSearch {
+    JavaSearch {
+        explicit: environment.find(&config.java),
+        java_home: environment.java_home.clone(),
+        path: environment.path(),
+    }
+}
+
+/// What `runnel doctor` says of a runtime.
+pub fn runtime_check(runtime: &Runtime) -> Check {
+    let found = format!("Kafka {} at {}", runtime.kafka_version, runtime.home.display());
+    let again = format!("runnel runtime add {} --home {}", runtime.name, runtime.home.display());
+    if !runtime.libs.is_dir() {
+        return Check::fail(&runtime.name, format!("{found}: its jars are gone"), again);
+    }
+    match (&runtime.archive, runtime.verified_archive(&ArchiveChecks::default())) {
+        (_, Err(fault)) => Check::warn(&runtime.name, format!("{found}; {fault}"), again),
+        (ArchiveState::None { reason }, Ok(_)) => {
+            Check::warn(&runtime.name, format!("{found}; without class-data archive: {reason}"), again)
+        }
+        (ArchiveState::Made(_), Ok(_)) => Check::ok(&runtime.name, found),
+    }
 }
