@@ -272,7 +272,8 @@ impl ConnectClient {
         config: &BTreeMap<String, String>,
     ) -> Result<(), RestError> {
         let path = ["connectors", name, "config"];
-        let call = Call::new("a new configuration", Method::PUT, &path).configuration(json!(config));
+        let call =
+            Call::new("a new configuration", Method::PUT, &path).configuration(json!(config));
         self.done(&call).await
     }
 
@@ -378,7 +379,10 @@ impl ConnectClient {
     /// Deletes a connector; `Ok` also when there is none.
     pub async fn delete(&self, name: &str) -> Result<(), RestError> {
         let path = ["connectors", name];
-        match self.done(&Call::new("a delete", Method::DELETE, &path)).await {
+        match self
+            .done(&Call::new("a delete", Method::DELETE, &path))
+            .await
+        {
             Err(e) if e.is_not_found() => Ok(()),
             result => result,
         }
@@ -421,6 +425,10 @@ impl ConnectClient {
         let mut config = config.clone();
         // Without it the answer is a 500 that quotes everything.
         config.insert("connector.class".into(), class.into());
+        // A PUT of a configuration gives it by its path; here its absence would be an error of its own.
+        config
+            .entry("name".into())
+            .or_insert_with(|| "validation".into());
         let path = ["connector-plugins", class, "config", "validate"];
         let mut call = Call::new("a validation", Method::PUT, &path).configuration(json!(config));
         call.limit = VALIDATE_LIMIT;

@@ -142,7 +142,9 @@ pub enum LaunchError {
     #[error("a worker id has 1 to 64 of a-z, 0-9 and -, and does not begin with -")]
     WorkerId,
     /// A path that Connect's comma-separated lists, Java's class path or UTF-8 cannot hold.
-    #[error("the path {0} cannot be given to Java: it must be UTF-8 without , : {{ }} $ and quotation marks")]
+    #[error(
+        "the path {0} cannot be given to Java: it must be UTF-8 without , : {{ }} $ and quotation marks"
+    )]
     Path(PathBuf),
     /// No jar in the runtime's folder.
     #[error("the folder {0} holds no jar")]
@@ -351,9 +353,13 @@ pub fn render(
 
 /// The worker's whole environment. UTC, because a worker's log and a connector's dates must not depend on the host.
 fn environment() -> Vec<(String, String)> {
-    [("LANG", "C.UTF-8"), ("PATH", "/usr/bin:/bin"), ("TZ", "UTC")]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into()
+    [
+        ("LANG", "C.UTF-8"),
+        ("PATH", "/usr/bin:/bin"),
+        ("TZ", "UTC"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into()
 }
 
 /// A path that means the same to Java, Kafka's comma-separated lists and `${file:path:key}`.

@@ -224,7 +224,11 @@ mod tests {
             (Some(Dead), None, WorkerState::Lost),
         ];
         for (shim, worker, expected) in table {
-            assert_eq!(state(shim, worker, 99_999, false), expected, "{shim:?} {worker:?}");
+            assert_eq!(
+                state(shim, worker, 99_999, false),
+                expected,
+                "{shim:?} {worker:?}"
+            );
         }
     }
 
