@@ -23,7 +23,7 @@ const VALIDATE_LIMIT: Duration = Duration::from_secs(15);
 const REBALANCE_LIMIT: Duration = Duration::from_secs(10);
 /// First pause between such calls; it doubles up to the second number.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
-/// Largest answer that is read. A validation of Debezium's MySQL connector is 300 KB.
+/// Largest answer that is read. A validation of Debezium's connector for `MySQL` is 300 KB.
 const ANSWER_LIMIT: usize = 16 << 20;
 /// Characters of a message from Connect that are passed on.
 const MESSAGE_LIMIT: usize = 4000;

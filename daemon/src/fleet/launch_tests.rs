@@ -299,14 +299,12 @@ proptest! {
         let mut launch = launch();
         launch.worker_properties.insert(key.clone(), value);
         let mut with = properties(&launch);
-        with.remove(&key);
         let mut expected = plain;
-        if !is_managed(&key) {
-            expected.remove(&key);
-        } else {
-            prop_assert!(!with.contains_key(&key) || expected.contains_key(&key));
-            expected.remove(&key);
+        if is_managed(&key) {
+            prop_assert_eq!(with.get(&key), expected.get(&key));
         }
+        with.remove(&key);
+        expected.remove(&key);
         prop_assert_eq!(with, expected);
     }
 }

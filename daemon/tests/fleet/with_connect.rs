@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use rdkafka::Message;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{Consumer, StreamConsumer};
-use runnel::fleet::connect_rest::{RestError, RunState};
+use runnel::fleet::connect_rest::{ConnectStatus, RestError, RunState};
 use runnel::fleet::{ConnectClient, SeenWorker, WorkerId, WorkerLaunch, WorkerState};
 use runnel_api::Secret;
 use std::collections::BTreeMap;
@@ -33,12 +33,12 @@ async fn ready(client: &ConnectClient) -> Result<()> {
 async fn await_status(
     client: &ConnectClient,
     name: &str,
-    wanted: impl Fn(&runnel::fleet::connect_rest::ConnectStatus) -> bool,
+    wanted: impl Fn(&Result<ConnectStatus, RestError>) -> bool,
 ) -> Result<()> {
     let end = Instant::now() + PATIENCE;
     loop {
         let status = client.status(name).await;
-        if status.as_ref().is_ok_and(&wanted) {
+        if wanted(&status) {
             return Ok(());
         }
         if Instant::now() > end {
@@ -143,6 +143,12 @@ async fn assert_login_is_needed(port: u16) -> Result<()> {
     Ok(())
 }
 
+fn has_stopped(status: &Result<ConnectStatus, RestError>) -> bool {
+    status
+        .as_ref()
+        .is_ok_and(|status| status.state == RunState::Stopped && status.tasks.is_empty())
+}
+
 /// The whole life of a connector, from STOPPED to its end, with secrets by reference.
 async fn a_connector_lives(
     ground: &Ground,
@@ -173,32 +179,33 @@ async fn a_connector_lives(
         Err(RestError::Status { code: 409, .. })
     ));
     assert_eq!(client.connectors().await?, [name]);
-    await_status(client, name, |status| {
-        status.state == RunState::Stopped && status.tasks.is_empty()
-    })
-    .await?;
+    await_status(client, name, has_stopped).await?;
     let kept = client.get_config(name).await?;
     assert_eq!(kept["file"], references["file"]);
 
     client.resume(name).await?;
     assert_eq!(first_record(&broker.bootstrap, &topic).await?, "first line");
     await_status(client, name, |status| {
-        status.tasks.len() == 1
-            && status.tasks[0].state == RunState::Running
-            && status.tasks[0].worker_id == client.worker_id()
+        status.as_ref().is_ok_and(|status| {
+            status.tasks.len() == 1
+                && status.tasks[0].state == RunState::Running
+                && status.tasks[0].worker_id == client.worker_id()
+        })
     })
     .await?;
     assert_eq!(client.topics(name).await?, [topic.as_str()]);
     client.restart(name, true, false).await?;
     client.restart_task(name, 0).await?;
     client.pause(name).await?;
-    await_status(client, name, |status| status.state == RunState::Paused).await?;
-
-    client.stop(name).await?;
     await_status(client, name, |status| {
-        status.state == RunState::Stopped && status.tasks.is_empty()
+        status
+            .as_ref()
+            .is_ok_and(|status| status.state == RunState::Paused)
     })
     .await?;
+
+    client.stop(name).await?;
+    await_status(client, name, has_stopped).await?;
     let offsets = client.offsets(name).await?;
     assert_eq!(offsets["offsets"][0]["partition"]["filename"], AWKWARD);
     client.alter_offsets(name, &offsets).await?;
@@ -218,8 +225,12 @@ async fn a_connector_lives(
     assert_eq!(found[0].key, "tasks.max");
     client.delete(name).await?;
     client.delete(name).await?;
-    assert!(client.status(name).await.is_err_and(|e| e.is_not_found()));
-    Ok(())
+    assert!(client.connectors().await?.is_empty());
+    // The status goes later than the connector.
+    await_status(client, name, |status| {
+        status.as_ref().is_err_and(RestError::is_not_found)
+    })
+    .await
 }
 
 async fn a_worker_serves_and_stops(runtime: &str, kafka_version: &str) -> Result<()> {
