@@ -3,6 +3,7 @@
 //! The worker writes itself into its groups before it becomes Java, so no moment of its life is unlimited.
 
 use super::launch::{WorkerId, memory_mib};
+use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -37,6 +38,12 @@ impl IsolationLevel {
             Self::Partial => "PARTIAL",
             Self::None => "NONE",
         }
+    }
+}
+
+impl fmt::Display for IsolationLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
