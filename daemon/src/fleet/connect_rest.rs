@@ -23,7 +23,7 @@ const VALIDATE_LIMIT: Duration = Duration::from_secs(15);
 const REBALANCE_LIMIT: Duration = Duration::from_secs(10);
 /// First pause between such calls; it doubles up to the second number.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
-/// Largest answer that is read. A validation of Debezium's MySQL connector is 300 KB.
+/// Largest answer that is read. A validation of Debezium's connector for `MySQL` is 300 KB.
 const ANSWER_LIMIT: usize = 16 << 20;
 /// Characters of a message from Connect that are passed on.
 const MESSAGE_LIMIT: usize = 4000;
@@ -286,7 +286,8 @@ impl ConnectClient {
         config: &BTreeMap<String, String>,
     ) -> Result<(), RestError> {
         let path = ["connectors", name, "config"];
-        let call = Call::new("a new configuration", Method::PUT, &path).configuration(json!(config));
+        let call =
+            Call::new("a new configuration", Method::PUT, &path).configuration(json!(config));
         self.done(&call).await
     }
 
@@ -392,7 +393,10 @@ impl ConnectClient {
     /// Deletes a connector; `Ok` also when there is none.
     pub async fn delete(&self, name: &str) -> Result<(), RestError> {
         let path = ["connectors", name];
-        match self.done(&Call::new("a delete", Method::DELETE, &path)).await {
+        match self
+            .done(&Call::new("a delete", Method::DELETE, &path))
+            .await
+        {
             Err(e) if e.is_not_found() => Ok(()),
             result => result,
         }
@@ -435,6 +439,10 @@ impl ConnectClient {
         let mut config = config.clone();
         // Without it the answer is a 500 that quotes everything.
         config.insert("connector.class".into(), class.into());
+        // A PUT of a configuration gives it by its path; here its absence would be an error of its own.
+        config
+            .entry("name".into())
+            .or_insert_with(|| "validation".into());
         let path = ["connector-plugins", class, "config", "validate"];
         let mut call = Call::new("a validation", Method::PUT, &path).configuration(json!(config));
         call.limit = VALIDATE_LIMIT;

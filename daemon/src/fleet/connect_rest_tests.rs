@@ -108,7 +108,11 @@ async fn a_rebalance_is_waited_out_and_a_taken_name_is_not() {
 
 #[tokio::test]
 async fn a_name_is_one_segment_of_the_path() {
-    let (port, server) = server(vec![answer("404 Not Found", "<html>"), answer("202 Accepted", "")]).await;
+    let (port, server) = server(vec![
+        answer("404 Not Found", "<html>"),
+        answer("202 Accepted", ""),
+    ])
+    .await;
     let client = client(port);
     assert_eq!(client.delete("a/../b c?x").await, Ok(()));
     client.restart("a", true, false).await.unwrap();

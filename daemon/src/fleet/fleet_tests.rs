@@ -4,7 +4,12 @@ use super::*;
 use std::os::unix::fs::PermissionsExt;
 
 fn fleet(root: &Path) -> Fleet {
-    Fleet::with_isolation(root.join("fleet"), "/nonexistent/runnel".into(), Isolation::none()).unwrap()
+    Fleet::with_isolation(
+        root.join("fleet"),
+        "/nonexistent/runnel".into(),
+        Isolation::none(),
+    )
+    .unwrap()
 }
 
 #[test]
@@ -16,8 +21,16 @@ fn a_connector_s_folder_is_private_and_its_login_stays() {
     let home = dir.path().join("fleet").join(id.to_string());
     let login = fs::read_to_string(home.join("rest.properties")).unwrap();
     fleet.prepare(id).unwrap();
-    assert_eq!(fs::read_to_string(home.join("rest.properties")).unwrap(), login);
-    for (path, mode) in [("", 0o700), ("secrets", 0o700), ("rest.properties", 0o600), ("name.key", 0o600)] {
+    assert_eq!(
+        fs::read_to_string(home.join("rest.properties")).unwrap(),
+        login
+    );
+    for (path, mode) in [
+        ("", 0o700),
+        ("secrets", 0o700),
+        ("rest.properties", 0o600),
+        ("name.key", 0o600),
+    ] {
         let metadata = fs::metadata(home.join(path)).unwrap();
         assert_eq!(metadata.permissions().mode() & 0o777, mode, "{path}");
     }
@@ -72,7 +85,10 @@ fn a_damaged_run_dir_is_listed_as_unreadable_and_unfinished_ones_go() {
         let listing = fleet.list().unwrap();
         assert!(listing.workers.is_empty());
         assert_eq!(listing.unreadable[0].worker, "w-1");
-        assert!(matches!(fleet.remove_connector(id, None), Err(FleetError::HasWorkers(_))));
+        assert!(matches!(
+            fleet.remove_connector(id, None),
+            Err(FleetError::HasWorkers(_))
+        ));
     }
     let fleet = fleet(dir.path());
     assert!(!fleet.home(id).join("workers/.new-w-2").exists());

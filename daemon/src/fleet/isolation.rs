@@ -3,9 +3,11 @@
 //! The worker writes itself into its groups before it becomes Java, so no moment of its life is unlimited.
 
 use super::launch::{WorkerId, memory_mib};
+use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Folder under which the workers' groups are made.
 const PARENT: &str = "runnel";
@@ -13,6 +15,9 @@ const PARENT: &str = "runnel";
 const PERIOD_US: u64 = 100_000;
 /// Processes and threads of one MCU. A Debezium worker has about 80.
 const PIDS_PER_MCU: u64 = 2048;
+
+/// How long a group may stay busy after its worker's death.
+const REMOVE_LIMIT: Duration = Duration::from_millis(500);
 
 /// How strictly a worker keeps to its MCUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +41,12 @@ impl IsolationLevel {
     }
 }
 
+impl fmt::Display for IsolationLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// What can be limited on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Isolation {
@@ -55,6 +66,9 @@ enum Groups {
     },
     None,
 }
+
+/// One file of a control group: name, value, whether it must be written.
+type Setting = (&'static str, String, bool);
 
 /// One line of `/proc/self/mountinfo` that matters: mount point, type, super options.
 type Mount<'a> = (&'a str, &'a str, &'a str);
@@ -103,7 +117,7 @@ fn hands_on(subtree_control: &str) -> bool {
 }
 
 /// Makes the parent folder, which shows whether we may.
-fn usable(base: PathBuf) -> Option<PathBuf> {
+fn usable(base: &Path) -> Option<PathBuf> {
     let parent = base.join(PARENT);
     match fs::create_dir(&parent) {
         Ok(()) => Some(parent),
@@ -120,7 +134,7 @@ impl Isolation {
         if let Some(base) = v2_base(&mountinfo, &own).filter(|base| {
             fs::read_to_string(base.join("cgroup.subtree_control"))
                 .is_ok_and(|text| hands_on(&text))
-        }) && let Some(base) = usable(base)
+        }) && let Some(base) = usable(&base)
             && fs::write(base.join("cgroup.subtree_control"), "+cpu +memory").is_ok()
         {
             return Self {
@@ -128,8 +142,8 @@ impl Isolation {
                 reason: "control groups version 2 limit CPU and memory".into(),
             };
         }
-        let cpu = v1_base("cpu", &mountinfo, &own).and_then(usable);
-        let memory = v1_base("memory", &mountinfo, &own).and_then(usable);
+        let cpu = v1_base("cpu", &mountinfo, &own).and_then(|base| usable(&base));
+        let memory = v1_base("memory", &mountinfo, &own).and_then(|base| usable(&base));
         Self::of_v1(cpu, memory)
     }
 
@@ -197,19 +211,25 @@ impl Isolation {
 
     /// Removes the groups of a dead worker.
     pub fn remove(&self, worker: &WorkerId) {
+        let end = Instant::now() + REMOVE_LIMIT;
         for (dir, _) in self.settings(worker, 1, 1) {
-            // Empty once the worker is dead. If not, an idle folder stays: it limits nobody.
-            let _ = fs::remove_dir(dir);
+            // A dead process is in its group until its parent has read its end. If that takes too long an empty
+            // folder stays, which limits nobody.
+            while fs::remove_dir(&dir).is_err_and(|e| e.kind() == ErrorKind::ResourceBusy)
+                && Instant::now() < end
+            {
+                std::thread::sleep(Duration::from_millis(10));
+            }
         }
     }
 
-    /// Folder and files (name, value, whether it must succeed) of each group.
+    /// Folder and files of each group.
     fn settings(
         &self,
         worker: &WorkerId,
         mcu_count: u32,
         mcu_memory_mib: u32,
-    ) -> Vec<(PathBuf, Vec<(&'static str, String, bool)>)> {
+    ) -> Vec<(PathBuf, Vec<Setting>)> {
         let memory = (memory_mib(mcu_count, mcu_memory_mib) << 20).to_string();
         let quota = u64::from(mcu_count) * PERIOD_US;
         let pids = (u64::from(mcu_count) * PIDS_PER_MCU).to_string();

@@ -1,6 +1,9 @@
 //! What a worker process is started with: pure texts made from a [`WorkerLaunch`].
 
+use super::log_configuration::{log4j_properties, log4j2_yaml};
 use super::properties_file;
+use super::worker_properties::worker_properties;
+pub use super::worker_properties::{is_managed, overridable};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -142,7 +145,9 @@ pub enum LaunchError {
     #[error("a worker id has 1 to 64 of a-z, 0-9 and -, and does not begin with -")]
     WorkerId,
     /// A path that Connect's comma-separated lists, Java's class path or UTF-8 cannot hold.
-    #[error("the path {0} cannot be given to Java: it must be UTF-8 without , : {{ }} $ and quotation marks")]
+    #[error(
+        "the path {0} cannot be given to Java: it must be UTF-8 without , : {{ }} $ and quotation marks"
+    )]
     Path(PathBuf),
     /// No jar in the runtime's folder.
     #[error("the folder {0} holds no jar")]
@@ -178,117 +183,13 @@ pub fn memory_mib(mcu_count: u32, mcu_memory_mib: u32) -> u64 {
 }
 
 /// Major and minor number of a Kafka version.
-fn release(version: &str) -> Result<(u32, u32), LaunchError> {
+pub fn release(version: &str) -> Result<(u32, u32), LaunchError> {
     let mut parts = version.split('.').map(str::parse);
     match (parts.next(), parts.next()) {
         (Some(Ok(major)), Some(Ok(minor))) => Ok((major, minor)),
         _ => Err(LaunchError::KafkaVersion(version.to_owned())),
     }
 }
-
-/// Client settings that a connector may override: tuning only. Nothing that names credentials, servers, groups,
-/// classes or files is among them.
-const OVERRIDABLE: &[&str] = &[
-    "acks",
-    "allow.auto.create.topics",
-    "auto.offset.reset",
-    "batch.size",
-    "buffer.memory",
-    "check.crcs",
-    "client.rack",
-    "compression.gzip.level",
-    "compression.lz4.level",
-    "compression.type",
-    "compression.zstd.level",
-    "connections.max.idle.ms",
-    "delivery.timeout.ms",
-    "enable.idempotence",
-    "fetch.max.bytes",
-    "fetch.max.wait.ms",
-    "fetch.min.bytes",
-    "heartbeat.interval.ms",
-    "isolation.level",
-    "linger.ms",
-    "max.block.ms",
-    "max.in.flight.requests.per.connection",
-    "max.partition.fetch.bytes",
-    "max.poll.interval.ms",
-    "max.poll.records",
-    "max.request.size",
-    "metadata.max.age.ms",
-    "metadata.max.idle.ms",
-    "partitioner.adaptive.partitioning.enable",
-    "partitioner.availability.timeout.ms",
-    "partitioner.ignore.keys",
-    "receive.buffer.bytes",
-    "reconnect.backoff.max.ms",
-    "reconnect.backoff.ms",
-    "request.timeout.ms",
-    "retries",
-    "retry.backoff.max.ms",
-    "retry.backoff.ms",
-    "send.buffer.bytes",
-    "session.timeout.ms",
-    "transaction.timeout.ms",
-];
-
-/// Which client settings a connector's `producer.override.`, `consumer.override.` and `admin.override.` keys may
-/// name on this Kafka release.
-///
-/// The policy `Allowlist` exists from 4.2 on. Before, the choice is `All`, `Principal`, which allows exactly the
-/// credential keys, or `None`; `None` is the one that lets no connector take another login. A fleet serves one
-/// connector, so the same tuning stands in its worker configuration as `producer.linger.ms` and the like.
-pub fn overridable(kafka_version: &str) -> Result<&'static [&'static str], LaunchError> {
-    Ok(if release(kafka_version)? >= (4, 2) {
-        OVERRIDABLE
-    } else {
-        &[]
-    })
-}
-
-/// Whether a worker property is Runnel's to set. A user's value for it is left out.
-pub fn is_managed(key: &str) -> bool {
-    const PREFIXES: &[&str] = &[
-        "access.control.",
-        "admin.listeners",
-        "client.",
-        "config.providers",
-        "config.storage.",
-        "connector.client.config.override.",
-        "inter.worker.",
-        "listeners",
-        "offset.storage.",
-        "plugin.",
-        "rest.",
-        "sasl.",
-        "security.",
-        "ssl.",
-        "status.storage.",
-    ];
-    const KEYS: &[&str] = &[
-        "bootstrap.servers",
-        "exactly.once.source.support",
-        "group.id",
-        "heartbeat.interval.ms",
-        "metric.reporters",
-        "response.http.headers.config",
-        "scheduled.rebalance.max.delay.ms",
-        "session.timeout.ms",
-    ];
-    const CLIENT: &[&str] = &["bootstrap.servers", "client.id", "group.id"];
-    const CLIENT_PREFIXES: &[&str] = &["sasl.", "security.", "ssl."];
-    let of_client = CLIENTS
-        .iter()
-        .find_map(|client| key.strip_prefix(client))
-        .is_some_and(|rest| CLIENT.contains(&rest) || starts_with_any(rest, CLIENT_PREFIXES));
-    of_client || KEYS.contains(&key) || starts_with_any(key, PREFIXES)
-}
-
-fn starts_with_any(key: &str, prefixes: &[&str]) -> bool {
-    prefixes.iter().any(|prefix| key.starts_with(prefix))
-}
-
-const CLIENTS: [&str; 3] = ["producer.", "consumer.", "admin."];
 
 /// Where a worker's files are.
 #[derive(Clone, Debug)]
@@ -351,9 +252,13 @@ pub fn render(
 
 /// The worker's whole environment. UTC, because a worker's log and a connector's dates must not depend on the host.
 fn environment() -> Vec<(String, String)> {
-    [("LANG", "C.UTF-8"), ("PATH", "/usr/bin:/bin"), ("TZ", "UTC")]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into()
+    [
+        ("LANG", "C.UTF-8"),
+        ("PATH", "/usr/bin:/bin"),
+        ("TZ", "UTC"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into()
 }
 
 /// A path that means the same to Java, Kafka's comma-separated lists and `${file:path:key}`.
@@ -425,181 +330,6 @@ fn jvm_options(
         "-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=".into(),
     ]);
     Ok(options)
-}
-
-fn worker_properties(
-    launch: &WorkerLaunch,
-    paths: &LaunchPaths,
-) -> Result<BTreeMap<String, String>, LaunchError> {
-    let mut properties: BTreeMap<String, String> = defaults();
-    properties.extend(
-        launch
-            .worker_properties
-            .iter()
-            .filter(|(key, _)| !is_managed(key))
-            .map(|(key, value)| (key.clone(), value.clone())),
-    );
-    for (key, value) in &launch.client_security {
-        properties.insert(key.clone(), value.clone());
-        for client in CLIENTS {
-            properties.insert(format!("{client}{key}"), value.clone());
-        }
-    }
-    properties.extend(managed(launch, paths)?);
-    Ok(properties)
-}
-
-/// What a user's worker configuration may change.
-fn defaults() -> BTreeMap<String, String> {
-    let converter = "org.apache.kafka.connect.storage.StringConverter";
-    [
-        ("key.converter", converter),
-        ("value.converter", converter),
-        // The rows since the last flush come again after a crash; Connect's own default is 60 s.
-        ("offset.flush.interval.ms", "5000"),
-    ]
-    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-    .into()
-}
-
-fn managed(
-    launch: &WorkerLaunch,
-    paths: &LaunchPaths,
-) -> Result<BTreeMap<String, String>, LaunchError> {
-    let mut set: BTreeMap<String, String> = [
-        ("bootstrap.servers", launch.bootstrap_servers.as_str()),
-        ("group.id", &launch.group_id),
-        ("offset.storage.topic", &launch.topics.offsets),
-        ("config.storage.topic", &launch.topics.configs),
-        ("status.storage.topic", &launch.topics.status),
-        // The topics are there before the worker; -1 is the broker's default, should one have been deleted.
-        ("offset.storage.replication.factor", "-1"),
-        ("config.storage.replication.factor", "-1"),
-        ("status.storage.replication.factor", "-1"),
-        // Port 0: two workers never share an address, so a worker_id names one process.
-        ("listeners", "http://127.0.0.1:0"),
-        // Empty: no `/admin` at all.
-        ("admin.listeners", ""),
-        (
-            "rest.extension.classes",
-            "org.apache.kafka.connect.rest.basic.auth.extension.BasicAuthSecurityRestExtension",
-        ),
-        ("plugin.discovery", "service_load"),
-        // A worker that left is gone at once; waiting for it to come back is for fleets without a supervisor.
-        ("scheduled.rebalance.max.delay.ms", "0"),
-        // The least that a broker allows by default (`group.min.session.timeout.ms`).
-        ("session.timeout.ms", "6000"),
-        ("heartbeat.interval.ms", "2000"),
-        ("config.providers", "file"),
-        (
-            "config.providers.file.class",
-            "org.apache.kafka.common.config.provider.FileConfigProvider",
-        ),
-        (
-            "config.providers.file.param.allowed.paths",
-            plain(&paths.secrets)?,
-        ),
-    ]
-    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-    .into();
-    if !launch.plugin_dirs.is_empty() {
-        let dirs: Vec<&str> = launch
-            .plugin_dirs
-            .iter()
-            .map(|dir| plain(dir))
-            .collect::<Result<_, _>>()?;
-        set.insert("plugin.path".into(), dirs.join(","));
-    }
-    if launch.exactly_once {
-        set.insert("exactly.once.source.support".into(), "enabled".into());
-    }
-    let allowed = overridable(&launch.runtime.kafka_version)?;
-    let policy = if allowed.is_empty() {
-        "None"
-    } else {
-        set.insert(
-            "connector.client.config.override.allowlist".into(),
-            allowed.join(","),
-        );
-        "Allowlist"
-    };
-    set.insert(
-        "connector.client.config.override.policy".into(),
-        policy.into(),
-    );
-    Ok(set)
-}
-
-/// Loggers that print whole configurations at INFO. Kafka hides only what a class types as PASSWORD, and most
-/// secrets of connectors are not so typed; what a connector runs with is in the API.
-const CONFIGURATION_LOGGERS: &[&str] = &[
-    "org.apache.kafka.clients.admin.AdminClientConfig",
-    "org.apache.kafka.clients.consumer.ConsumerConfig",
-    "org.apache.kafka.clients.producer.ProducerConfig",
-    "org.apache.kafka.connect.runtime.ConnectorConfig",
-    "org.apache.kafka.connect.runtime.SinkConnectorConfig",
-    "org.apache.kafka.connect.runtime.SourceConnectorConfig",
-    "org.apache.kafka.connect.runtime.TaskConfig",
-    "org.apache.kafka.connect.runtime.distributed.DistributedConfig",
-    "org.apache.kafka.connect.runtime.rest.RestServerConfig",
-];
-
-/// Its inner classes (`EnrichedConnectorConfig`) have a `$`, which both log systems take as a name of its own.
-const ENRICHED_LOGGERS: &[&str] = &[
-    "org.apache.kafka.connect.runtime.ConnectorConfig$EnrichedConnectorConfig",
-    "org.apache.kafka.connect.runtime.SourceConnectorConfig$EnrichedSourceConnectorConfig",
-];
-
-fn quiet_loggers() -> impl Iterator<Item = &'static str> {
-    CONFIGURATION_LOGGERS
-        .iter()
-        .chain(ENRICHED_LOGGERS)
-        .copied()
-}
-
-/// Log4j 2, for 4.x.
-fn log4j2_yaml() -> String {
-    let mut text = String::from(
-        r#"Configuration:
-  status: WARN
-  Appenders:
-    Console:
-      name: out
-      target: SYSTEM_OUT
-      PatternLayout:
-        pattern: "[%d{yyyy-MM-dd'T'HH:mm:ss.SSS'Z'}{UTC}] %p %X{connector.context}%m (%c)%n"
-  Loggers:
-    Root:
-      level: INFO
-      AppenderRef:
-        ref: out
-    Logger:
-"#,
-    );
-    for logger in quiet_loggers() {
-        text.push_str("      - name: \"");
-        text.push_str(logger);
-        text.push_str("\"\n        level: WARN\n");
-    }
-    text
-}
-
-/// Reload4j, for 3.9. The time zone is the environment's: UTC.
-fn log4j_properties() -> String {
-    let mut text = String::from(
-        r"log4j.rootLogger=INFO, out
-log4j.appender.out=org.apache.log4j.ConsoleAppender
-log4j.appender.out.target=System.out
-log4j.appender.out.layout=org.apache.log4j.PatternLayout
-log4j.appender.out.layout.ConversionPattern=[%d{yyyy-MM-dd'T'HH:mm:ss.SSS'Z'}] %p %X{connector.context}%m (%c)%n
-",
-    );
-    for logger in quiet_loggers() {
-        text.push_str("log4j.logger.");
-        text.push_str(logger);
-        text.push_str("=WARN\n");
-    }
-    text
 }
 
 #[cfg(test)]

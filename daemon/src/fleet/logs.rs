@@ -63,7 +63,11 @@ pub fn bury(log: &Path, buried: &Path, worker: &str) -> io::Result<()> {
     let mut by_age: Vec<_> = workers.into_values().collect();
     by_age.sort();
     let surplus = by_age.len().saturating_sub(KEPT_WORKERS);
-    for path in by_age.into_iter().take(surplus).flat_map(|(_, paths)| paths) {
+    for path in by_age
+        .into_iter()
+        .take(surplus)
+        .flat_map(|(_, paths)| paths)
+    {
         fs::remove_file(path)?;
     }
     Ok(())
@@ -88,7 +92,10 @@ fn last_error_in(text: &str, since: &str) -> Option<String> {
     let mut due = false;
     for line in text.lines() {
         // Lines of a trace have no time of their own: they belong to the line before.
-        if let Some((time, _)) = line.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
+        if let Some((time, _)) = line
+            .strip_prefix('[')
+            .and_then(|rest| rest.split_once("] "))
+        {
             due = time >= since;
         }
         if due {
@@ -113,7 +120,10 @@ mod tests {
             "[2026-01-01T00:00:03.000Z] ERROR after (x) — caused by: new"
         );
         assert_eq!(last_error_in(text, "2026-01-01T00:00:05"), None);
-        assert_eq!(last_error_since(Path::new("/nonexistent"), "").unwrap(), None);
+        assert_eq!(
+            last_error_since(Path::new("/nonexistent"), "").unwrap(),
+            None
+        );
     }
 
     #[test]

@@ -9,18 +9,23 @@
 //! `name.key`; `workers/WORKER_ID/`, see [`run_dir`]; `logs/` of dead workers.
 
 pub mod connect_rest;
+mod ending;
 pub mod isolation;
 pub mod launch;
 mod kept_logs;
+mod log_configuration;
+mod login;
 mod logs;
 pub mod process;
 mod properties_file;
 pub mod run_dir;
+mod runtime_files;
 pub mod secrets;
 pub mod seen;
 pub mod shim;
 mod trace;
 mod watch;
+mod worker_properties;
 
 pub use connect_rest::{ConnectClient, RestError};
 pub use isolation::{Isolation, IsolationLevel};
@@ -32,19 +37,20 @@ pub use secrets::{Redactor, file_of_reference};
 pub use seen::{Listing, SeenWorker, Unreadable, WorkerState};
 pub use trace::trace_root_line;
 
+use ending::{end, never_started, remove_unfinished, remove_whole, signal};
 use launch::{LaunchPaths, plain};
+use login::{REST_USER, jaas, random_hex, rest_credentials, rest_password};
 use process::{Presence, ProcessId};
 use run_dir::{
-    EXIT, LAUNCH, LOCK, LOG, ORDER, SHIM, SHIM_ERRORS, STOP, ShimOrder, Started, StopAsked, WORKER,
+    EXIT, LAUNCH, LOG, ORDER, SHIM, SHIM_ERRORS, STOP, ShimOrder, Started, StopAsked, WORKER,
     create_private_dir, now_ms, read_json, sync_dir, write_atomic, write_json,
 };
 use runnel_api::Secret;
+use runtime_files::{is_sound, jars};
 use rustix::process::Signal;
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read};
+use std::fs::{self, OpenOptions};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -59,8 +65,6 @@ use watch::Watcher;
 const DEATH_LIMIT: Duration = Duration::from_secs(2);
 /// How long the shim of a killed worker may take to write down the end before it is killed too.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
-/// The login of every fleet's REST interface; the password is its own.
-const REST_USER: &str = "runnel";
 
 /// What went wrong with a fleet's files or processes.
 #[derive(Debug, thiserror::Error)]
@@ -325,15 +329,12 @@ impl Fleet {
             return Ok(None);
         };
         let path = self.home(seen.connector_id).join("rest.properties");
-        let text = fs::read_to_string(&path).map_err(failed("read", &path))?;
-        let mut properties = runnel_api::properties::parse(&text)
-            .map_err(|e| failed("read", &path)(io::Error::new(ErrorKind::InvalidData, e)))?;
-        let password = properties.remove(REST_USER).unwrap_or_default();
+        let password = rest_password(&path).map_err(failed("read", &path))?;
         Ok(Some(ConnectClient::new(
             self.inner.http.clone(),
             port,
             REST_USER,
-            Secret::new(password),
+            password,
             self.redactor(seen.connector_id),
         )))
     }
@@ -516,78 +517,6 @@ fn read_ids(run: &Path) -> Result<(Option<ProcessId>, Option<Started>), FleetErr
     Ok((shim, started))
 }
 
-fn signal(started: Option<&Started>, signal: Signal) -> io::Result<()> {
-    match started.map(|started| started.worker.open()).transpose()? {
-        Some(Some(handle)) => handle.signal(signal),
-        Some(None) | None => Ok(()),
-    }
-}
-
-/// SIGKILL, and a proof within a limit.
-fn end(id: &ProcessId, limit: Duration) -> io::Result<bool> {
-    match id.open()? {
-        None => Ok(true),
-        Some(handle) => {
-            handle.signal(Signal::KILL)?;
-            handle.await_death(limit)
-        }
-    }
-}
-
-/// Proves that a shim which wrote nothing is not there and never will be: its lock is taken, and an exit is left that
-/// a shim which comes late finds.
-fn never_started(run: &Path, worker: &WorkerId) -> Result<(), FleetError> {
-    let path = run.join(LOCK);
-    let lock = File::options()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(failed("open", &path))?;
-    let taken = rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive);
-    if taken.is_err() || run.join(SHIM).exists() {
-        return Err(FleetError::TooEarly(worker.clone()));
-    }
-    let exit = ExitInfo {
-        code: None,
-        signal: None,
-        out_of_memory: false,
-        stop_requested: true,
-        deadline_passed: false,
-        ended_ms: now_ms(),
-        last_error: Some("the worker was given up before it was started".into()),
-    };
-    let path = run.join(EXIT);
-    if path.exists() {
-        return Ok(());
-    }
-    write_json(&path, &exit).map_err(failed("write", &path))
-}
-
-/// Renamed first, so that half of it is never seen.
-fn remove_whole(dir: &Path) -> io::Result<()> {
-    let aside = dir.with_file_name(format!(".gone-{}", file_name(dir)));
-    fs::rename(dir, &aside)?;
-    fs::remove_dir_all(&aside)
-}
-
-/// Removes what an earlier daemon began to make or to remove. Nothing runs in a folder with a dot.
-fn remove_unfinished(root: &Path) {
-    let entries = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten();
-    let homes: Vec<_> = entries(root).collect();
-    let runs: Vec<_> = homes
-        .iter()
-        .flat_map(|home| entries(&home.path().join("workers")))
-        .collect();
-    for entry in homes.into_iter().chain(runs) {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with(".gone-") || name.starts_with(".new-") {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
 /// Made aside and renamed: a run dir is whole or not there.
 fn write_run_dir(
     run: &Path,
@@ -604,63 +533,6 @@ fn write_run_dir(
     write_json(&aside.join(LAUNCH), launch)?;
     fs::rename(&aside, run)?;
     run.parent().map_or(Ok(()), sync_dir)
-}
-
-fn jars(libs: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut jars = Vec::new();
-    for entry in fs::read_dir(libs)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "jar") {
-            jars.push(path);
-        }
-    }
-    Ok(jars)
-}
-
-/// Whether the archive is byte for byte what was registered.
-fn is_sound(archive: &ClassDataArchive) -> io::Result<bool> {
-    let mut file = match File::open(&archive.path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
-        Err(e) => return Err(e),
-    };
-    if file.metadata()?.len() != archive.size {
-        return Ok(false);
-    }
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            count => hash.update(&buffer[..count]),
-        }
-    }
-    Ok(hex(&hash.finalize()) == archive.sha256)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn random_hex() -> io::Result<String> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-    Ok(hex(&bytes))
-}
-
-/// As Kafka's property-file login module reads it.
-fn rest_credentials() -> io::Result<String> {
-    Ok(format!("{REST_USER}={}\n", random_hex()?))
-}
-
-fn jaas(credentials: &str) -> String {
-    format!(
-        "KafkaConnect {{\n  org.apache.kafka.connect.rest.basic.auth.extension.PropertyFileLoginModule required\n  file=\"{credentials}\";\n}};\n"
-    )
 }
 
 #[cfg(test)]

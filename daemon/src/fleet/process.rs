@@ -27,7 +27,7 @@ pub struct ProcessId {
 pub enum Presence {
     /// It runs.
     Alive,
-    /// It does not run and never will again. A zombie is dead: it does nothing any more.
+    /// It does not run and never will again. A zombie without threads is dead: it does nothing any more.
     Dead,
     /// The look itself failed; treat as alive wherever a second copy would do harm.
     Unknown,
@@ -82,24 +82,45 @@ impl ProcessId {
         };
         match parse_stat(&text) {
             Some((_, start)) if start != self.start_ticks => Presence::Dead,
-            Some(('Z' | 'X' | 'x', _)) => Presence::Dead,
+            Some(('Z' | 'X' | 'x', _)) => self.presence_of_zombie(),
             Some(_) => Presence::Alive,
             None => Presence::Unknown,
         }
     }
 
-    /// A handle on exactly this process; none when it is dead.
-    pub fn open(&self) -> io::Result<Option<ProcessHandle>> {
+    /// The state is that of the first thread alone. Of a killed JVM it is a zombie some milliseconds before the
+    /// other threads are gone and their sockets closed (seen in a test); a pidfd tells when all are.
+    fn presence_of_zombie(&self) -> Presence {
+        match self.pidfd() {
+            Ok(None) => Presence::Dead,
+            Ok(Some(handle)) => match handle.await_death(Duration::ZERO) {
+                Ok(true) => Presence::Dead,
+                Ok(false) => Presence::Alive,
+                Err(_) => Presence::Unknown,
+            },
+            Err(_) => Presence::Unknown,
+        }
+    }
+
+    /// A pidfd on whoever has this pid; none when nobody has.
+    fn pidfd(&self) -> io::Result<Option<ProcessHandle>> {
         let raw = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         let Some(pid) = raw else { return Ok(None) };
-        let fd = match pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(fd) => fd,
-            Err(rustix::io::Errno::SRCH) => return Ok(None),
-            Err(e) => return Err(e.into()),
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(fd) => Ok(Some(ProcessHandle(fd))),
+            Err(rustix::io::Errno::SRCH) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// A handle on exactly this process; none when it is dead.
+    pub fn open(&self) -> io::Result<Option<ProcessHandle>> {
+        let Some(handle) = self.pidfd()? else {
+            return Ok(None);
         };
         // Checked after opening: from here on the handle cannot mean another process.
         match self.presence() {
-            Presence::Alive => Ok(Some(ProcessHandle(fd))),
+            Presence::Alive => Ok(Some(handle)),
             Presence::Dead => Ok(None),
             Presence::Unknown => Err(io::Error::other("the process cannot be looked at")),
         }

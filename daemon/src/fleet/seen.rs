@@ -61,9 +61,9 @@ pub struct SeenWorker {
     pub started_ms: u64,
     /// When it was first told to stop.
     pub stopping_since_ms: Option<u64>,
-    /// Its latest member id in the Connect group; for LeaveGroup once it is dead.
+    /// Its latest member id in the Connect group; for `LeaveGroup` once it is dead.
     pub member_id: Option<String>,
-    /// Its REST port, also of a dead one. `127.0.0.1:PORT` is its Connect worker_id.
+    /// Its REST port, also of a dead one. `127.0.0.1:PORT` is its Connect `worker_id`.
     pub port: Option<u16>,
     /// What the shim itself complained of.
     pub note: Option<String>,
@@ -120,12 +120,12 @@ fn judge(facts: &Facts) -> WorkerState {
         return WorkerState::Exited(exit.clone());
     }
     match (facts.worker, facts.shim) {
-        (Some(Presence::Alive | Presence::Unknown), _) => alive(),
+        (Some(Presence::Alive | Presence::Unknown), _)
+        | (None, Some(Presence::Alive | Presence::Unknown)) => alive(),
         (Some(Presence::Dead), Some(Presence::Alive | Presence::Unknown)) => WorkerState::Ending,
         (Some(Presence::Dead) | None, Some(Presence::Dead)) | (Some(Presence::Dead), None) => {
             WorkerState::Lost
         }
-        (None, Some(Presence::Alive | Presence::Unknown)) => alive(),
         (None, None) if facts.locked || facts.age_ms < FIRST_SIGN_MS => alive(),
         (None, None) => WorkerState::Lost,
     }
@@ -224,7 +224,11 @@ mod tests {
             (Some(Dead), None, WorkerState::Lost),
         ];
         for (shim, worker, expected) in table {
-            assert_eq!(state(shim, worker, 99_999, false), expected, "{shim:?} {worker:?}");
+            assert_eq!(
+                state(shim, worker, 99_999, false),
+                expected,
+                "{shim:?} {worker:?}"
+            );
         }
     }
 

@@ -201,7 +201,11 @@ mod tests {
         lines.push(&bytes, redactor.longest(), |line| {
             shown.push(presentable(line, &redactor));
         });
-        assert!(!shown[0].contains("a-secret"), "{}", &shown[0][LINE_LIMIT - 20..]);
+        assert!(
+            !shown[0].contains("a-secret"),
+            "{}",
+            &shown[0][LINE_LIMIT - 20..]
+        );
         assert!(shown[0].contains("x***"));
     }
 
@@ -220,7 +224,13 @@ mod tests {
         names.sort();
         assert_eq!(
             names,
-            ["worker.log", "worker.log.1", "worker.log.2", "worker.log.3", "worker.log.4"]
+            [
+                "worker.log",
+                "worker.log.1",
+                "worker.log.2",
+                "worker.log.3",
+                "worker.log.4"
+            ]
         );
         let current = fs::read_to_string(&path).unwrap();
         assert!(current.ends_with("line number 099\n"));

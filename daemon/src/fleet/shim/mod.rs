@@ -103,7 +103,7 @@ fn run_shim(run: &Path) -> io::Result<()> {
         deadline: Duration::from_millis(order.stop_deadline_ms),
         stop: Stop::NotAsked,
     }
-    .keep(child, handle.ok(), output, signals)
+    .keep(child, handle.ok().as_ref(), output, signals)
 }
 
 /// Held until the shim ends, however it ends.
@@ -205,13 +205,13 @@ impl Keeper {
     fn keep(
         mut self,
         mut child: Child,
-        handle: Option<ProcessHandle>,
+        handle: Option<&ProcessHandle>,
         output: OwnedFd,
         mut signals: UnixStream,
     ) -> io::Result<()> {
         let mut output = File::from(output);
         let mut open = true;
-        if let Some(handle) = &handle {
+        if let Some(handle) = handle {
             loop {
                 let limit = self.next_wake();
                 let mut fds = vec![
@@ -290,7 +290,7 @@ impl Keeper {
 
     /// Reads what is there, at most one buffer; false at the end of the output.
     fn read_some(&mut self, output: &mut File) -> bool {
-        let mut buffer = [0; 64 << 10];
+        let mut buffer = [0; 16 << 10];
         let count = match output.read(&mut buffer) {
             Ok(0) => return false,
             Ok(count) => count,

@@ -18,7 +18,9 @@ const ERROR_LIMIT: usize = 2000;
 pub fn news(line: &str) -> Option<News> {
     let message = message(line)?;
     if let Some(rest) = message.strip_prefix("INFO Advertised URI: http://127.0.0.1:") {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(rest.len());
         return rest[..digits].parse().ok().map(News::Port);
     }
     // A connector's own consumers have members too; only the worker's line begins so.
@@ -32,14 +34,19 @@ pub fn news(line: &str) -> Option<News> {
 
 /// The part after `[timestamp] `.
 fn message(line: &str) -> Option<&str> {
-    line.strip_prefix('[')?.split_once("] ").map(|(_, rest)| rest)
+    line.strip_prefix('[')?
+        .split_once("] ")
+        .map(|(_, rest)| rest)
 }
 
 /// Remembers why a worker may end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LastWords {
     error: Option<String>,
+    /// The exception after the error line, then each cause of it: the last is the root.
     cause: Option<String>,
+    /// The line before was the error line.
+    just_set: bool,
     /// The JVM ended itself for want of memory.
     pub out_of_memory: bool,
 }
@@ -47,6 +54,7 @@ pub struct LastWords {
 impl LastWords {
     /// Takes a line whose secrets are replaced.
     pub fn hear(&mut self, line: &str) {
+        let head_of_trace = std::mem::take(&mut self.just_set);
         // Printed by the JVM under -XX:+ExitOnOutOfMemoryError.
         if line.starts_with("Terminating due to java.lang.OutOfMemoryError") {
             self.out_of_memory = true;
@@ -59,12 +67,15 @@ impl LastWords {
             self.cause = Some(short(cause));
         } else if is_from_the_jvm(line) {
             self.set_error(line);
+        } else if head_of_trace && !line.starts_with(char::is_whitespace) {
+            self.cause = Some(short(line));
         }
     }
 
     fn set_error(&mut self, line: &str) {
         self.error = Some(short(line));
         self.cause = None;
+        self.just_set = true;
     }
 
     /// The last error line and the last cause after it.
@@ -150,6 +161,13 @@ mod tests {
             "[t] ERROR Stopping due to error (org.apache.kafka.connect.cli.ConnectDistributed) — caused by: org.apache.kafka.common.errors.TimeoutException: timed out"
         );
         assert!(!words.out_of_memory);
+        words.hear("[t] ERROR Stopping due to error (x)");
+        words.hear("org.apache.kafka.common.config.ConfigException: no such class");
+        words.hear("\tat org.apache.kafka.X.y(X.java:1)");
+        words.hear("not part of it");
+        assert!(words.last_error().unwrap().ends_with(
+            " — caused by: org.apache.kafka.common.config.ConfigException: no such class"
+        ));
         words.hear("Terminating due to java.lang.OutOfMemoryError: Java heap space");
         assert!(words.out_of_memory);
         assert!(words.last_error().unwrap().ends_with("Java heap space"));
