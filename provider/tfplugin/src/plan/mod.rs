@@ -1,0 +1,3 @@
+//! Planning.
+mod change;
+pub use change::{Action, Change};
