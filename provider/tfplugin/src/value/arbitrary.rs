@@ -35,7 +35,7 @@ fn any_number() -> impl Strategy<Value = Number> {
 
 fn any_unknown() -> impl Strategy<Value = Value> {
     let bound = || proptest::option::of((any_number(), any::<bool>()));
-    let length = || proptest::option::of(any::<u64>());
+    let length = || proptest::option::of(any::<u32>().prop_map(u64::from));
     (
         any::<bool>(),
         proptest::option::of("[a-z]{0,40}"),

@@ -117,6 +117,11 @@ impl SetElements {
     }
 
     /// The elements in the set's own order.
+    pub fn as_slice(&self) -> &[Value] {
+        &self.0
+    }
+
+    /// The elements in the set's own order.
     pub fn into_vec(self) -> Vec<Value> {
         self.0
     }
