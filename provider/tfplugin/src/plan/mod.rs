@@ -5,5 +5,5 @@ mod pipeline;
 mod walk;
 
 pub use change::{Action, Change};
-pub(crate) use pipeline::{Inputs, finish, keep_prior, prepare};
-pub(crate) use walk::null_write_only;
+pub(crate) use pipeline::{Inputs, finish, keep_prior, prepare, with_defaults};
+pub(crate) use walk::{each_known, each_set, null_write_only};

@@ -107,6 +107,20 @@ pub(crate) fn keep_prior(schema: &Schema, prior: &Value, new: &mut Value) {
     );
 }
 
+/// A configuration with its defaults, for what has no plan: data sources and ephemeral resources.
+pub(crate) fn with_defaults(schema: &Schema, config: &Value) -> Value {
+    let mut filled = config.clone();
+    set_defaults(
+        schema.fields(),
+        Beside {
+            config,
+            prior: None,
+        },
+        &mut filled,
+    );
+    filled
+}
+
 fn keep_if(equal: crate::schema::Equal, prior: &Value, new: &mut Value) {
     let comparable = |value: &Value| !value.is_null() && value.is_wholly_known();
     if prior != new && comparable(prior) && comparable(new) && equal(prior, new) {

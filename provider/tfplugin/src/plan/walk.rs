@@ -208,3 +208,44 @@ pub(crate) fn null_write_only(fields: Fields<'_>, value: &mut Value) {
         Next::Inside
     });
 }
+
+/// Calls `each` for every attribute of a configuration that is set, known or not.
+pub(crate) fn each_set(
+    fields: Fields<'_>,
+    config: &Value,
+    each: &mut dyn FnMut(&Attribute, &Value, &Path),
+) {
+    let Value::Object(mut object) = config.clone() else {
+        return;
+    };
+    let beside = Beside {
+        config,
+        prior: None,
+    };
+    visit(
+        fields,
+        beside,
+        &mut object,
+        &Path::root(),
+        false,
+        &mut |spot| {
+            if !spot.planned.is_null() {
+                each(spot.attribute, spot.planned, spot.path);
+            }
+            Next::Inside
+        },
+    );
+}
+
+/// Calls `each` for every attribute of a configuration that is set and known itself; elements may be unknown.
+pub(crate) fn each_known(
+    fields: Fields<'_>,
+    config: &Value,
+    each: &mut dyn FnMut(&Attribute, &Value, &Path),
+) {
+    each_set(fields, config, &mut |attribute, value, path| {
+        if !value.is_unknown() {
+            each(attribute, value, path);
+        }
+    });
+}

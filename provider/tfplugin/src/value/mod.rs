@@ -283,6 +283,34 @@ impl Value {
         }
     }
 
+    /// The same value with null in place of what is unknown, for states of something half done.
+    #[must_use]
+    pub fn unknown_to_null(self) -> Value {
+        let each = |elements: Vec<Value>| elements.into_iter().map(Self::unknown_to_null);
+        let fields = |fields: BTreeMap<String, Value>| -> BTreeMap<String, Value> {
+            fields
+                .into_iter()
+                .map(|(name, value)| (name, value.unknown_to_null()))
+                .collect()
+        };
+        match self {
+            Self::Unknown(_) => Self::Null,
+            Self::List(elements) => Self::List(each(elements).collect()),
+            Self::Tuple(elements) => Self::Tuple(each(elements).collect()),
+            Self::Set(elements) => Self::set(each(elements.into_vec())),
+            Self::Map(elements) => Self::Map(fields(elements)),
+            Self::Object(attributes) => Self::Object(fields(attributes)),
+            Self::Dynamic(typed) => {
+                let Typed { ty, value } = *typed;
+                Self::Dynamic(Box::new(Typed {
+                    ty,
+                    value: value.unknown_to_null(),
+                }))
+            }
+            known => known,
+        }
+    }
+
     /// Fits a value that a provider made to a type: lists become sets or tuples where the type says so, maps
     /// become objects and objects maps, attributes that are left out become null. What cannot be fitted is a
     /// [`Misfit`]; text is never made of numbers or the reverse.
