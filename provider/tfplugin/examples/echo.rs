@@ -206,9 +206,23 @@ impl Resource<Notes> for NoteResource {
     async fn plan(&self, cx: &mut Context<Notes>, change: &mut Change) -> Result<(), Failure> {
         let text: Tri<String> = change.planned.get("text")?;
         change.planned.set("length", text.map(|text| text.len()));
-        if change.action == Action::Replace {
+        if !change.requires_replace().is_empty() {
             cx.diagnostics
                 .warning_at("name", "A new note", "The old note will be gone.");
+        }
+        if change.action == Action::Replace
+            && change
+                .planned
+                .get::<Tri<String>>("trouble")?
+                .known()
+                .as_deref()
+                == Some("stay")
+        {
+            return Err(
+                Diagnostic::error("Not replaced", "This note wants to stay.")
+                    .at("name")
+                    .into(),
+            );
         }
         Ok(())
     }

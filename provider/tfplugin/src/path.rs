@@ -66,6 +66,19 @@ impl Path {
         self.0.is_empty()
     }
 
+    pub(crate) fn from_wire(path: &wire::AttributePath) -> Self {
+        use wire::attribute_path::step::Selector;
+        let steps = path
+            .steps
+            .iter()
+            .filter_map(|step| match step.selector.clone()? {
+                Selector::AttributeName(name) => Some(Step::Attribute(name)),
+                Selector::ElementKeyString(key) => Some(Step::Key(key)),
+                Selector::ElementKeyInt(index) => Some(Step::Index(index)),
+            });
+        Self(steps.collect())
+    }
+
     pub(crate) fn to_wire(&self) -> wire::AttributePath {
         use wire::attribute_path::step::Selector;
         let steps = self

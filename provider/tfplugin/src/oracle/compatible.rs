@@ -64,11 +64,10 @@ fn one(
             }
         }
         // Unknown results are found by the check of states.
-        (_, Value::Unknown(_)) => {}
+        (_, Value::Unknown(_)) | (Value::Null, Value::Null) => {}
         (Value::Dynamic(planned), new) => {
-            one(None, &planned.value, bare(new), hidden, path, findings)
+            one(None, &planned.value, bare(new), hidden, path, findings);
         }
-        (Value::Null, Value::Null) => {}
         (Value::Null, _) | (_, Value::Null) => differs(planned, new, hidden, path, findings),
         (Value::List(wanted) | Value::Tuple(wanted), Value::List(made) | Value::Tuple(made)) => {
             if wanted.len() != made.len() {

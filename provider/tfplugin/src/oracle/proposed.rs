@@ -127,10 +127,10 @@ pub(crate) fn comes_from(fields: Fields<'_>, config: &Value, value: &Value) -> b
     }
     fields.iter().all(|each| {
         let (config, value) = (field(config, each.name()), field(value, each.name()));
-        if let Some(attribute) = each.attribute() {
-            if attribute.write_only || (attribute.presence.is_computed() && config.is_null()) {
-                return true;
-            }
+        if let Some(attribute) = each.attribute()
+            && (attribute.write_only || (attribute.presence.is_computed() && config.is_null()))
+        {
+            return true;
         }
         match (each.nested(), config, value) {
             (Some((Nesting::Single, fields)), Value::Object(_), Value::Object(_)) => {

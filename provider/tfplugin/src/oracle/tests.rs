@@ -2,6 +2,9 @@ use super::*;
 use crate::schema::{Attribute, Block, NestedBlock, Schema};
 use crate::value::{Refinements, Unknown};
 
+type Given<'a> = &'a [(&'a str, Value)];
+type Expected<'a> = &'a [(Rule, &'a str)];
+
 fn schema() -> Schema {
     let object = [
         Attribute::string("in").optional(),
@@ -40,7 +43,7 @@ fn a_plan_may_only_say_what_the_configuration_allows() {
     let configured = thing(&[("name", "a".into())]);
     let prior = thing(&[("name", "b".into())]);
     let list = |text: &str| Value::list([Value::object([("in", text)])]);
-    let cases: [(Value, Value, Value, &[(Rule, &str)]); 9] = [
+    let cases: [(Value, Value, Value, Expected); 9] = [
         (
             none.clone(),
             configured.clone(),
@@ -109,7 +112,7 @@ fn what_was_known_at_plan_comes_out_the_same() {
         ..Refinements::default()
     };
     let promised = Value::Unknown(Unknown::refined(prefix));
-    let cases: [(&[(&str, Value)], &[(&str, Value)], &[(Rule, &str)]); 8] = [
+    let cases: [(Given, Given, Expected); 8] = [
         (&[("made", Value::unknown())], &[("made", "x".into())], &[]),
         (&[("made", Value::unknown())], &[("made", Value::Null)], &[]),
         (

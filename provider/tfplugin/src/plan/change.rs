@@ -9,7 +9,9 @@ use crate::value::Value;
 pub enum Action {
     /// There is no prior state.
     Create,
-    /// There is no prior state any more: it will be destroyed to be made anew.
+    /// The second plan of a replacement, in which there is no prior state any more. Terraform shows errors of it
+    /// but no warnings (give them when [`Change::requires_replace`] is not empty), and during apply it plans a
+    /// mere create, with the private state of nothing: so the planned values must be those of a create.
     Replace,
     /// Prior state and plan differ.
     Update,

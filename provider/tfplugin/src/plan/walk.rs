@@ -117,7 +117,7 @@ fn visit_nested(
     let inner = |path: Path, outer: &Path| if in_set { outer.clone() } else { path };
     match (nesting, planned) {
         (Nesting::Single, Value::Object(object)) => {
-            visit(fields, beside, object, path, in_set, visitor)
+            visit(fields, beside, object, path, in_set, visitor);
         }
         (Nesting::List, Value::List(elements)) => {
             for (at, element) in elements.iter_mut().enumerate() {
@@ -148,7 +148,7 @@ fn visit_nested(
             }
         }
         (Nesting::Set, planned @ Value::Set(_)) => {
-            visit_set(fields, beside, planned, path, visitor)
+            visit_set(fields, beside, planned, path, visitor);
         }
         _ => {}
     }

@@ -54,14 +54,11 @@ fn nested_block_to_wire(nested: &NestedBlock) -> wire::schema::NestedBlock {
 
 fn attribute_to_wire(attribute: &Attribute) -> wire::schema::Attribute {
     let (ty, nested_type) = match &attribute.kind {
-        AttributeKind::Plain(ty) => (ty.to_json().into(), None),
+        AttributeKind::Plain(ty) => (ty.to_json(), None),
         AttributeKind::Nested {
             nesting,
             attributes,
-        } => (
-            Default::default(),
-            Some(object_to_wire(*nesting, attributes)),
-        ),
+        } => (Vec::new(), Some(object_to_wire(*nesting, attributes))),
     };
     wire::schema::Attribute {
         name: attribute.name.clone(),

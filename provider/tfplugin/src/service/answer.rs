@@ -9,18 +9,29 @@ use futures_util::FutureExt;
 use tfplugin_proto::tfplugin6 as wire;
 
 use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::path::Path;
+use crate::schema::{Field, Schema};
 use crate::serve::log;
 
 /// A response that can carry diagnostics and nothing else.
-pub(super) trait Answer: Sized {
-    fn failed(diagnostics: Diagnostics) -> Self;
+pub(super) trait Answer: Default {
+    /// Where its diagnostics are, if it has a place for them.
+    fn diagnostics(&mut self) -> Option<&mut Vec<wire::Diagnostic>>;
+
+    fn failed(diagnostics: &Diagnostics) -> Self {
+        let mut answer = Self::default();
+        if let Some(place) = answer.diagnostics() {
+            *place = diagnostics.to_wire();
+        }
+        answer
+    }
 }
 
 macro_rules! answers {
     ($($message:ident),* $(,)?) => {$(
         impl Answer for wire::$message::Response {
-            fn failed(diagnostics: Diagnostics) -> Self {
-                Self { diagnostics: diagnostics.to_wire(), ..Default::default() }
+            fn diagnostics(&mut self) -> Option<&mut Vec<wire::Diagnostic>> {
+                Some(&mut self.diagnostics)
             }
         }
     )*};
@@ -62,7 +73,11 @@ answers!(
 );
 
 impl Answer for wire::call_function::Response {
-    fn failed(diagnostics: Diagnostics) -> Self {
+    fn diagnostics(&mut self) -> Option<&mut Vec<wire::Diagnostic>> {
+        None
+    }
+
+    fn failed(diagnostics: &Diagnostics) -> Self {
         let text: Vec<String> = diagnostics
             .iter()
             .map(|each| format!("{}: {}", each.summary, each.detail))
@@ -78,19 +93,31 @@ impl Answer for wire::call_function::Response {
     }
 }
 
-/// Runs a call to its answer. There is no gRPC error.
-pub(super) async fn answer<R: Answer>(
+/// Runs a call to its answer, whose diagnostics are about a configuration with `schema`. There is no gRPC error.
+pub(super) async fn answer<'a, R: Answer>(
     rpc: &'static str,
     subject: &str,
+    schema: impl FnOnce() -> Option<&'a Schema>,
     call: impl Future<Output = Result<R, Diagnostics>>,
 ) -> Result<tonic::Response<R>, tonic::Status> {
     let started = Instant::now();
     let outcome = AssertUnwindSafe(call).catch_unwind().await;
-    let response = match outcome {
+    let mut response = match outcome {
         Ok(Ok(response)) => response,
-        Ok(Err(diagnostics)) => R::failed(diagnostics),
-        Err(panic) => R::failed(crashed(rpc, subject, panic.as_ref()).into()),
+        Ok(Err(diagnostics)) => R::failed(&diagnostics),
+        Err(panic) => R::failed(&crashed(rpc, subject, panic.as_ref()).into()),
     };
+    // Asked for last: a schema that panics has done so in the call, and left no path.
+    let pointing = response
+        .diagnostics()
+        .filter(|all| all.iter().any(|each| each.attribute.is_some()));
+    if let Some(diagnostics) = pointing
+        && let Some(schema) = schema()
+    {
+        for each in diagnostics {
+            locate(schema, each);
+        }
+    }
     let elapsed = started.elapsed();
     log::debug(
         "answered",
@@ -101,6 +128,49 @@ pub(super) async fn answer<R: Answer>(
         ],
     );
     Ok(tonic::Response::new(response))
+}
+
+/// Rewrites the path of a diagnostic so that Terraform underlines the right place.
+///
+/// Terraform finds its way through nested blocks, to an attribute, and to one element of that. Of a path that
+/// leads deeper into an attribute it takes the last name and looks for it in the block: `size.name` would
+/// underline the block's own `name`. So the way ends one step below the attribute, and that step is an element
+/// key (which is how it finds `name` in `size = { name = … }`); what is cut off is said in the text.
+fn locate(schema: &Schema, diagnostic: &mut wire::Diagnostic) {
+    use wire::attribute_path::step::Selector;
+    let Some(path) = &mut diagnostic.attribute else {
+        return;
+    };
+    let mut fields = schema.fields();
+    for at in 0..path.steps.len() {
+        let Some(Selector::AttributeName(name)) = &path.steps[at].selector else {
+            continue;
+        };
+        match fields.find(name) {
+            Some(field @ Field::Block(_)) => {
+                let Some((_, inner)) = field.nested() else {
+                    return;
+                };
+                fields = inner;
+            }
+            Some(Field::Attribute(_)) => {
+                let whole = Path::from_wire(path);
+                if let Some(Selector::AttributeName(name)) = path
+                    .steps
+                    .get(at + 1)
+                    .and_then(|step| step.selector.clone())
+                {
+                    path.steps[at + 1].selector = Some(Selector::ElementKeyString(name));
+                }
+                if path.steps.len() > at + 2 {
+                    path.steps.truncate(at + 2);
+                    diagnostic.detail = format!("At {whole}: {}", diagnostic.detail);
+                }
+                return;
+            }
+            None => return,
+        }
+    }
 }
 
 fn crashed(rpc: &str, subject: &str, panic: &(dyn Any + Send)) -> Diagnostic {

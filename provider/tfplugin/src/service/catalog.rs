@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use tfplugin_proto::tfplugin6 as wire;
 
 use crate::access::Object;
@@ -168,7 +169,7 @@ pub(super) fn encode(value: &Value, ty: &Type) -> Result<wire::DynamicValue, Dia
     })?;
     Ok(wire::DynamicValue {
         msgpack: msgpack.into(),
-        json: Default::default(),
+        json: Bytes::new(),
     })
 }
 

@@ -1,5 +1,6 @@
 //! Managed resources: upgrade, import, read, plan, apply.
 
+use bytes::Bytes;
 use tfplugin_proto::tfplugin6 as wire;
 
 use super::catalog::{Described, Entry, root};
@@ -77,7 +78,7 @@ impl<P: Provider> Service<P> {
         // The bytes of Terraform itself are the most exact copy there is.
         let upgraded_state = if same && fit == crate::value::Fit::default() {
             wire::DynamicValue {
-                msgpack: Default::default(),
+                msgpack: Bytes::new(),
                 json: json.into(),
             }
         } else {
@@ -108,7 +109,7 @@ impl<P: Provider> Service<P> {
                 vec![wire::import_resource_state::ImportedResource {
                     type_name: request.type_name,
                     state: Some(described.encode(&value)?),
-                    private: cx.private.encode().into(),
+                    private: cx.private.encode(),
                     identity: None,
                 }]
             }
@@ -152,7 +153,7 @@ impl<P: Provider> Service<P> {
         Ok(wire::read_resource::Response {
             new_state: Some(described.encode(&new)?),
             diagnostics: diagnostics.to_wire(),
-            private: cx.private.encode().into(),
+            private: cx.private.encode(),
             ..Default::default()
         })
     }
@@ -221,7 +222,7 @@ impl<P: Provider> Service<P> {
                 .iter()
                 .map(crate::path::Path::to_wire)
                 .collect(),
-            planned_private: cx.private.encode().into(),
+            planned_private: cx.private.encode(),
             diagnostics: diagnostics.to_wire(),
             ..Default::default()
         })
@@ -275,7 +276,7 @@ impl<P: Provider> Service<P> {
         };
         Ok(wire::apply_resource_change::Response {
             new_state: Some(described.encode(&new)?),
-            private: cx.private.encode().into(),
+            private: cx.private.encode(),
             diagnostics: diagnostics.to_wire(),
             new_identity: None,
         })
@@ -316,7 +317,7 @@ async fn plan_destroy<C: Send + Sync + 'static>(
     }
     Ok(wire::plan_resource_change::Response {
         planned_state: Some(described.encode(&Value::Null)?),
-        planned_private: cx.private.encode().into(),
+        planned_private: cx.private.encode(),
         diagnostics: diagnostics.to_wire(),
         ..Default::default()
     })

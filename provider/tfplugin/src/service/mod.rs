@@ -53,6 +53,31 @@ impl<P: Provider> Service<P> {
         self.0.catalog.get_or_init(|| Catalog::of(&self.0.provider))
     }
 
+    fn provider_schema(&self) -> &Schema {
+        &self.catalog().provider.schema
+    }
+
+    fn resource_schema(&self, name: &str) -> Option<&Schema> {
+        self.catalog()
+            .resources
+            .get(name)
+            .map(|entry| &entry.described.schema)
+    }
+
+    fn data_source_schema(&self, name: &str) -> Option<&Schema> {
+        self.catalog()
+            .data_sources
+            .get(name)
+            .map(|entry| &entry.described.schema)
+    }
+
+    fn ephemeral_schema(&self, name: &str) -> Option<&Schema> {
+        self.catalog()
+            .ephemerals
+            .get(name)
+            .map(|entry| &entry.described.schema)
+    }
+
     fn client(&self) -> Option<Arc<P::Client>> {
         self.0
             .client

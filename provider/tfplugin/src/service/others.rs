@@ -175,7 +175,7 @@ impl<P: Provider> Service<P> {
                 );
                 response.result = Some(described.encode(&value)?);
                 response.renew_at = opened.renew_at.map(timestamp);
-                response.private = Some(cx.private.encode().into());
+                response.private = Some(cx.private.encode());
             }
             Err(failure) => diagnostics.extend(failure.diagnostics),
         }
@@ -198,7 +198,7 @@ impl<P: Provider> Service<P> {
         Ok(wire::renew_ephemeral_resource::Response {
             diagnostics: diagnostics.to_wire(),
             renew_at: renew_at.map(timestamp),
-            private: Some(cx.private.encode().into()),
+            private: Some(cx.private.encode()),
         })
     }
 
@@ -286,7 +286,7 @@ fn function_to_wire(signature: &Signature) -> wire::Function {
         parameters: signature.parameters.iter().map(parameter_to_wire).collect(),
         variadic_parameter: signature.variadic.as_ref().map(parameter_to_wire),
         r#return: Some(wire::function::Return {
-            r#type: signature.returns.to_json().into(),
+            r#type: signature.returns.to_json(),
         }),
         summary: signature.summary.clone(),
         description: signature.description.clone(),
@@ -298,7 +298,7 @@ fn function_to_wire(signature: &Signature) -> wire::Function {
 fn parameter_to_wire(parameter: &Parameter) -> wire::function::Parameter {
     wire::function::Parameter {
         name: parameter.name.clone(),
-        r#type: parameter.ty.to_json().into(),
+        r#type: parameter.ty.to_json(),
         allow_null_value: parameter.allow_null,
         allow_unknown_values: parameter.allow_unknown,
         description: parameter.description.clone(),

@@ -14,12 +14,14 @@ type Answered<R> = Result<Response<R>, Status>;
 type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// A stream of exactly one event.
+#[expect(clippy::unnecessary_wraps, reason = "the type of every method here")]
 fn once<T: Send + 'static>(event: T) -> Answered<Events<T>> {
     Ok(Response::new(Box::pin(tokio_stream::once(Ok(event)))))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the type of every method here")]
 fn refuse<R: Answer>(what: &str) -> Answered<R> {
-    Ok(Response::new(R::failed(unsupported(what))))
+    Ok(Response::new(R::failed(&unsupported(what))))
 }
 
 #[tonic::async_trait]
@@ -28,14 +30,17 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         _: Request<wire::get_metadata::Request>,
     ) -> Answered<wire::get_metadata::Response> {
-        answer("GetMetadata", "", async { Ok(self.metadata()) }).await
+        answer("GetMetadata", "", || None, async { Ok(self.metadata()) }).await
     }
 
     async fn get_provider_schema(
         &self,
         _: Request<wire::get_provider_schema::Request>,
     ) -> Answered<wire::get_provider_schema::Response> {
-        answer("GetProviderSchema", "", async { Ok(self.schemas()) }).await
+        answer("GetProviderSchema", "", || None, async {
+            Ok(self.schemas())
+        })
+        .await
     }
 
     async fn get_resource_identity_schemas(
@@ -57,7 +62,7 @@ impl<P: Provider> provider_server::Provider for Service<P> {
                 diagnostics: vec![],
             })
         };
-        answer("GetFunctions", "", call).await
+        answer("GetFunctions", "", || None, call).await
     }
 
     async fn call_function(
@@ -66,7 +71,7 @@ impl<P: Provider> provider_server::Provider for Service<P> {
     ) -> Answered<wire::call_function::Response> {
         let request = request.into_inner();
         let name = request.name.clone();
-        answer("CallFunction", &name, async { self.call(request) }).await
+        answer("CallFunction", &name, || None, async { self.call(request) }).await
     }
 
     async fn validate_provider_config(
@@ -79,7 +84,13 @@ impl<P: Provider> provider_server::Provider for Service<P> {
                 diagnostics: diagnostics.to_wire(),
             })
         };
-        answer("ValidateProviderConfig", "", call).await
+        answer(
+            "ValidateProviderConfig",
+            "",
+            || Some(self.provider_schema()),
+            call,
+        )
+        .await
     }
 
     async fn validate_resource_config(
@@ -88,9 +99,12 @@ impl<P: Provider> provider_server::Provider for Service<P> {
     ) -> Answered<wire::validate_resource_config::Response> {
         let request = request.into_inner();
         let name = request.type_name.clone();
-        answer("ValidateResourceConfig", &name, async {
-            self.validate_managed(request)
-        })
+        answer(
+            "ValidateResourceConfig",
+            &name,
+            || self.resource_schema(&name),
+            async { self.validate_managed(request) },
+        )
         .await
     }
 
@@ -105,7 +119,13 @@ impl<P: Provider> provider_server::Provider for Service<P> {
                 diagnostics: diagnostics.to_wire(),
             })
         };
-        answer("ValidateDataResourceConfig", &request.type_name, call).await
+        answer(
+            "ValidateDataResourceConfig",
+            &request.type_name,
+            || self.data_source_schema(&request.type_name),
+            call,
+        )
+        .await
     }
 
     async fn validate_ephemeral_resource_config(
@@ -119,7 +139,13 @@ impl<P: Provider> provider_server::Provider for Service<P> {
                 diagnostics: diagnostics.to_wire(),
             })
         };
-        answer("ValidateEphemeralResourceConfig", &request.type_name, call).await
+        answer(
+            "ValidateEphemeralResourceConfig",
+            &request.type_name,
+            || self.ephemeral_schema(&request.type_name),
+            call,
+        )
+        .await
     }
 
     async fn validate_list_resource_config(
@@ -155,7 +181,13 @@ impl<P: Provider> provider_server::Provider for Service<P> {
                 diagnostics: diagnostics.to_wire(),
             })
         };
-        answer("ConfigureProvider", "", call).await
+        answer(
+            "ConfigureProvider",
+            "",
+            || Some(self.provider_schema()),
+            call,
+        )
+        .await
     }
 
     async fn stop_provider(
@@ -172,9 +204,12 @@ impl<P: Provider> provider_server::Provider for Service<P> {
     ) -> Answered<wire::upgrade_resource_state::Response> {
         let request = request.into_inner();
         let name = request.type_name.clone();
-        answer("UpgradeResourceState", &name, async {
-            self.upgrade(request)
-        })
+        answer(
+            "UpgradeResourceState",
+            &name,
+            || self.resource_schema(&name),
+            async { self.upgrade(request) },
+        )
         .await
     }
 
@@ -203,7 +238,13 @@ impl<P: Provider> provider_server::Provider for Service<P> {
     ) -> Answered<wire::import_resource_state::Response> {
         let request = request.into_inner();
         let name = request.type_name.clone();
-        answer("ImportResourceState", &name, self.import(request)).await
+        answer(
+            "ImportResourceState",
+            &name,
+            || self.resource_schema(&name),
+            self.import(request),
+        )
+        .await
     }
 
     async fn read_resource(
@@ -212,7 +253,13 @@ impl<P: Provider> provider_server::Provider for Service<P> {
     ) -> Answered<wire::read_resource::Response> {
         let request = request.into_inner();
         let name = request.type_name.clone();
-        answer("ReadResource", &name, self.read(request)).await
+        answer(
+            "ReadResource",
+            &name,
+            || self.resource_schema(&name),
+            self.read(request),
+        )
+        .await
     }
 
     async fn plan_resource_change(
@@ -221,7 +268,13 @@ impl<P: Provider> provider_server::Provider for Service<P> {
     ) -> Answered<wire::plan_resource_change::Response> {
         let request = request.into_inner();
         let name = request.type_name.clone();
-        answer("PlanResourceChange", &name, self.plan(request)).await
+        answer(
+            "PlanResourceChange",
+            &name,
+            || self.resource_schema(&name),
+            self.plan(request),
+        )
+        .await
     }
 
     async fn apply_resource_change(
@@ -230,7 +283,13 @@ impl<P: Provider> provider_server::Provider for Service<P> {
     ) -> Answered<wire::apply_resource_change::Response> {
         let request = request.into_inner();
         let name = request.type_name.clone();
-        answer("ApplyResourceChange", &name, self.apply(request)).await
+        answer(
+            "ApplyResourceChange",
+            &name,
+            || self.resource_schema(&name),
+            self.apply(request),
+        )
+        .await
     }
 
     async fn generate_resource_config(
@@ -246,7 +305,13 @@ impl<P: Provider> provider_server::Provider for Service<P> {
     ) -> Answered<wire::read_data_source::Response> {
         let request = request.into_inner();
         let name = request.type_name.clone();
-        answer("ReadDataSource", &name, self.read_data(request)).await
+        answer(
+            "ReadDataSource",
+            &name,
+            || self.data_source_schema(&name),
+            self.read_data(request),
+        )
+        .await
     }
 
     type ListResourceStream = Events<wire::list_resource::Event>;
@@ -268,7 +333,13 @@ impl<P: Provider> provider_server::Provider for Service<P> {
     ) -> Answered<wire::open_ephemeral_resource::Response> {
         let request = request.into_inner();
         let name = request.type_name.clone();
-        answer("OpenEphemeralResource", &name, self.open(request)).await
+        answer(
+            "OpenEphemeralResource",
+            &name,
+            || self.ephemeral_schema(&name),
+            self.open(request),
+        )
+        .await
     }
 
     async fn renew_ephemeral_resource(
@@ -277,7 +348,13 @@ impl<P: Provider> provider_server::Provider for Service<P> {
     ) -> Answered<wire::renew_ephemeral_resource::Response> {
         let request = request.into_inner();
         let name = request.type_name.clone();
-        answer("RenewEphemeralResource", &name, self.renew(request)).await
+        answer(
+            "RenewEphemeralResource",
+            &name,
+            || self.ephemeral_schema(&name),
+            self.renew(request),
+        )
+        .await
     }
 
     async fn close_ephemeral_resource(
@@ -286,7 +363,13 @@ impl<P: Provider> provider_server::Provider for Service<P> {
     ) -> Answered<wire::close_ephemeral_resource::Response> {
         let request = request.into_inner();
         let name = request.type_name.clone();
-        answer("CloseEphemeralResource", &name, self.close(request)).await
+        answer(
+            "CloseEphemeralResource",
+            &name,
+            || self.ephemeral_schema(&name),
+            self.close(request),
+        )
+        .await
     }
 
     async fn plan_action(
@@ -324,7 +407,7 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         _: Request<wire::read_state_bytes::Request>,
     ) -> Answered<Self::ReadStateBytesStream> {
-        once(Answer::failed(unsupported("state stores")))
+        once(Answer::failed(&unsupported("state stores")))
     }
 
     async fn write_state_bytes(

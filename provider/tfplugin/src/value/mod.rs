@@ -3,6 +3,8 @@
 //! A [`Value`] says what it is; a [`Type`] says what a place in a schema accepts. Decoding goes by type, so a
 //! decoded value always fits its schema. Values that a provider makes are fitted by [`Value::conform`].
 
+mod fit;
+mod from;
 mod json;
 mod kind;
 mod msgpack;
@@ -10,6 +12,7 @@ mod number;
 
 use std::collections::BTreeMap;
 
+pub use fit::Misfit;
 pub use json::{Fit, JsonError};
 pub use kind::{Type, TypeError};
 pub use msgpack::CodecError;
@@ -136,18 +139,6 @@ impl<'a> IntoIterator for &'a SetElements {
     }
 }
 
-/// A value does not fit the type that the schema gives its place.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: expected {expected}, got {got}")]
-pub struct Misfit {
-    /// Where.
-    pub path: Path,
-    /// What the schema says.
-    pub expected: String,
-    /// What came.
-    pub got: String,
-}
-
 impl Value {
     /// A value that is known after apply.
     pub fn unknown() -> Self {
@@ -238,8 +229,8 @@ impl Value {
                 here = &typed.value;
             }
             here = match (step, here) {
-                (Step::Attribute(name), Self::Object(fields)) => fields.get(name)?,
-                (Step::Key(name), Self::Map(fields)) => fields.get(name)?,
+                (Step::Attribute(name), Self::Object(fields))
+                | (Step::Key(name), Self::Map(fields)) => fields.get(name)?,
                 (Step::Index(index), Self::List(elements) | Self::Tuple(elements)) => {
                     elements.get(usize::try_from(*index).ok()?)?
                 }
@@ -311,78 +302,6 @@ impl Value {
         }
     }
 
-    /// Fits a value that a provider made to a type: lists become sets or tuples where the type says so, maps
-    /// become objects and objects maps, attributes that are left out become null. What cannot be fitted is a
-    /// [`Misfit`]; text is never made of numbers or the reverse.
-    pub fn conform(self, ty: &Type) -> Result<Value, Misfit> {
-        self.fit(ty, &Path::root())
-    }
-
-    fn fit(self, ty: &Type, path: &Path) -> Result<Value, Misfit> {
-        let each = |elements: Vec<Value>, ty: &Type| -> Result<Vec<Value>, Misfit> {
-            elements
-                .into_iter()
-                .enumerate()
-                .map(|(at, value)| value.fit(ty, &path.index(at)))
-                .collect()
-        };
-        match (self, ty) {
-            (value @ (Value::Null | Value::Unknown(_)), _) => Ok(value),
-            (Value::Dynamic(typed), Type::Dynamic) => {
-                let Typed { ty, value } = *typed;
-                Ok(Value::Dynamic(Box::new(Typed {
-                    value: value.fit(&ty, path)?,
-                    ty,
-                })))
-            }
-            (Value::Dynamic(typed), ty) => typed.value.fit(ty, path),
-            (value, Type::Dynamic) => {
-                let ty = value.implied_type();
-                Ok(Value::Dynamic(Box::new(Typed {
-                    value: value.fit(&ty, path)?,
-                    ty,
-                })))
-            }
-            (value @ Value::Bool(_), Type::Bool)
-            | (value @ Value::Number(_), Type::Number)
-            | (value @ Value::String(_), Type::String) => Ok(value),
-            (Value::List(elements) | Value::Tuple(elements), Type::List(ty)) => {
-                Ok(Value::List(each(elements, ty)?))
-            }
-            (Value::Set(elements), Type::List(ty)) => {
-                Ok(Value::List(each(elements.into_vec(), ty)?))
-            }
-            (Value::List(elements) | Value::Tuple(elements), Type::Set(ty)) => {
-                Ok(Value::set(each(elements, ty)?))
-            }
-            (Value::Set(elements), Type::Set(ty)) => Ok(Value::set(each(elements.into_vec(), ty)?)),
-            (Value::List(elements) | Value::Tuple(elements), Type::Tuple(types))
-                if elements.len() == types.len() =>
-            {
-                let fitted = elements.into_iter().zip(types).enumerate();
-                Ok(Value::Tuple(
-                    fitted
-                        .map(|(at, (value, ty))| value.fit(ty, &path.index(at)))
-                        .collect::<Result<_, _>>()?,
-                ))
-            }
-            (Value::Map(fields) | Value::Object(fields), Type::Map(ty)) => Ok(Value::Map(
-                fields
-                    .into_iter()
-                    .map(|(key, value)| Ok((key.clone(), value.fit(ty, &path.key(key))?)))
-                    .collect::<Result<_, Misfit>>()?,
-            )),
-            (Value::Object(fields) | Value::Map(fields), Type::Object(types)) => {
-                fit_object(fields, types, path)
-            }
-            (value, ty) => Err(Misfit {
-                path: path.clone(),
-                expected: ty.to_string(),
-                got: value.kind_name().to_owned(),
-            }),
-        }
-    }
-
     /// The type that a value shows by itself. Empty collections have elements of any type.
     pub fn implied_type(&self) -> Type {
         let element = |first: Option<&Value>| first.map_or(Type::Dynamic, Value::implied_type);
@@ -427,81 +346,6 @@ fn unrefined_fields(fields: &BTreeMap<String, Value>) -> BTreeMap<String, Value>
         .iter()
         .map(|(name, value)| (name.clone(), value.unrefined()))
         .collect()
-}
-
-fn fit_object(
-    mut fields: BTreeMap<String, Value>,
-    types: &BTreeMap<String, Type>,
-    path: &Path,
-) -> Result<Value, Misfit> {
-    let mut fitted = BTreeMap::new();
-    for (name, ty) in types {
-        let value = fields.remove(name).unwrap_or_default();
-        fitted.insert(name.clone(), value.fit(ty, &path.attribute(name))?);
-    }
-    match fields.into_iter().next() {
-        None => Ok(Value::Object(fitted)),
-        Some((name, value)) => Err(Misfit {
-            path: path.attribute(name),
-            expected: "no such attribute in the schema".to_owned(),
-            got: value.kind_name().to_owned(),
-        }),
-    }
-}
-
-impl From<bool> for Value {
-    fn from(value: bool) -> Self {
-        Self::Bool(value)
-    }
-}
-impl From<&str> for Value {
-    fn from(value: &str) -> Self {
-        Self::String(value.to_owned())
-    }
-}
-impl From<String> for Value {
-    fn from(value: String) -> Self {
-        Self::String(value)
-    }
-}
-impl From<&String> for Value {
-    fn from(value: &String) -> Self {
-        Self::String(value.clone())
-    }
-}
-impl From<Number> for Value {
-    fn from(value: Number) -> Self {
-        Self::Number(value)
-    }
-}
-macro_rules! from_number {
-    ($($number:ty),*) => {$(
-        impl From<$number> for Value {
-            fn from(value: $number) -> Self {
-                Self::Number(Number::from(value))
-            }
-        }
-    )*};
-}
-from_number!(i8, i16, i32, i64, u8, u16, u32, u64, usize, f64);
-
-/// `None` is null.
-impl<T: Into<Value>> From<Option<T>> for Value {
-    fn from(value: Option<T>) -> Self {
-        value.map_or(Self::Null, Into::into)
-    }
-}
-/// A list; [`Value::conform`] makes a set of it where the schema has one.
-impl<T: Into<Value>> From<Vec<T>> for Value {
-    fn from(elements: Vec<T>) -> Self {
-        Self::list(elements)
-    }
-}
-/// A map; [`Value::conform`] makes an object of it where the schema has one.
-impl<T: Into<Value>> From<BTreeMap<String, T>> for Value {
-    fn from(elements: BTreeMap<String, T>) -> Self {
-        Self::map(elements)
-    }
 }
 
 #[cfg(test)]

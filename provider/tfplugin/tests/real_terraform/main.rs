@@ -77,6 +77,16 @@ fn a_resource_lives_from_create_to_destroy() {
     assert_eq!(work.state_of("echo_note.a")["size"]["area"], 4);
     work.no_changes();
 
+    work.write(&NOTE.replace(
+        "name      = \"a\"",
+        "name      = \"b\"\n  trouble   = \"stay\"",
+    ));
+    let failed = work.fails(&["plan"]);
+    assert!(
+        failed.contains("This note wants to stay."),
+        "the second plan knows that it replaces: {failed}"
+    );
+
     work.write(&NOTE.replace("name      = \"a\"", "name      = \"b\""));
     let planned = work.plan_json();
     assert_eq!(
@@ -90,7 +100,7 @@ fn a_resource_lives_from_create_to_destroy() {
     let replaced = work.ok(&["apply", "-auto-approve"]);
     assert!(
         replaced.contains("The old note will be gone."),
-        "the hook knows a replacement: {replaced}"
+        "{replaced}"
     );
     assert_eq!(work.notes(), ["b.json"]);
 
@@ -108,7 +118,10 @@ fn a_write_only_value_is_in_neither_plan_nor_state() {
         "{NOTE}\nephemeral \"echo_token\" \"t\" {{ prefix = \"p\" }}\n\
          resource \"echo_note\" \"b\" {{\n  name = \"b\"\n  text = \"x\"\n  secret_wo = ephemeral.echo_token.t.value\n}}"
     ));
-    let planned = work.plan_json().to_string();
+    let mut planned = work.plan_json();
+    // The text of the configuration is quoted there, secrets in it and all.
+    planned["configuration"].take();
+    let planned = planned.to_string();
     work.ok(&["apply", "-auto-approve"]);
     let stored = work.read("terraform.tfstate");
     for secret in ["s3cr3t-v4lue", "t0ken-t0ken"] {
@@ -212,6 +225,17 @@ output "read" { value = [data.echo_note.a.text, data.echo_note.a.effects] }
 }
 
 #[test]
+fn a_value_larger_than_a_usual_message_travels_both_ways() {
+    let work = Workspace::new(
+        "resource \"echo_note\" \"a\" {\n  name = \"a\"\n  text = file(\"big.txt\")\n}",
+    );
+    std::fs::write(work.dir().join("big.txt"), "word ".repeat(1 << 20)).expect("a file");
+    work.ok(&["apply", "-auto-approve"]);
+    assert_eq!(work.state_of("echo_note.a")["length"], 5 << 20);
+    work.no_changes();
+}
+
+#[test]
 fn an_error_points_at_the_line_of_the_users_file() {
     let work = Workspace::new(
         "resource \"echo_note\" \"a\" {\n  name = \"a\"\n  text = \"x\"\n  mode = \"QUIET\"\n  labels = {\n    \
@@ -230,7 +254,7 @@ fn an_error_points_at_the_line_of_the_users_file() {
     found.sort();
     let expected = [
         (4, "\"QUIET\" is not one of PLAIN, LOUD."),
-        (5, "\"echo:x\" starts with \"echo:\", which is reserved."),
+        (6, "\"echo:x\" starts with \"echo:\", which is reserved."),
         (8, "1000 is not a whole number from 1 to 100."),
     ];
     let expected: Vec<(i64, String)> = expected

@@ -19,7 +19,8 @@ pub struct Workspace {
     provider: String,
 }
 
-/// The example, built if the test run has not built it.
+/// The example. Cargo builds it for a whole test run, but not for one test alone; so it is asked again, which
+/// takes a moment if there is nothing to do.
 pub fn echo_binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
@@ -28,18 +29,26 @@ pub fn echo_binary() -> &'static Path {
             .parent()
             .and_then(Path::parent)
             .expect("target/PROFILE/deps/TEST");
-        let binary = profile.join("examples/echo");
-        if !binary.exists() {
-            let built = Command::new(env!("CARGO"))
-                .args(["build", "--offline", "-p", "tfplugin", "--example", "echo"])
-                .current_dir(env!("CARGO_MANIFEST_DIR"))
-                .status();
-            assert!(
-                built.is_ok_and(|status| status.success()),
-                "cargo builds the example"
-            );
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo
+            .args([
+                "build",
+                "--quiet",
+                "--offline",
+                "-p",
+                "tfplugin",
+                "--example",
+                "echo",
+            ])
+            .current_dir(env!("CARGO_MANIFEST_DIR"));
+        if profile.ends_with("release") {
+            cargo.arg("--release");
         }
-        binary
+        assert!(
+            cargo.status().is_ok_and(|status| status.success()),
+            "cargo builds the example"
+        );
+        profile.join("examples/echo")
     })
 }
 
@@ -76,8 +85,8 @@ impl Workspace {
         std::os::unix::fs::symlink(echo_binary(), mirror.join("terraform-provider-echo_v0.1.0"))
             .expect("a link");
         let rc = format!(
-            "provider_installation {{\n  filesystem_mirror {{\n    path = {:?}\n  }}\n}}\n",
-            dir.path().join("mirror")
+            "provider_installation {{\n  filesystem_mirror {{\n    path = \"{}\"\n  }}\n}}\n",
+            dir.path().join("mirror").display()
         );
         std::fs::write(dir.path().join("terraform.rc"), rc).expect("a file");
         let work = Self {
@@ -233,7 +242,7 @@ impl Workspace {
             .stderr(Stdio::piped())
             .spawn()
             .expect("terraform is on the path");
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while !self.dir().join(file).exists() {
             assert!(Instant::now() < deadline, "the provider never began");
             assert!(

@@ -107,7 +107,6 @@ fn any_attribute(name: &'static str, depth: u32, in_set: bool) -> BoxedStrategy<
             };
             match kind {
                 0 => attribute.required(),
-                1 => attribute.optional(),
                 2 if keeps => attribute.computed().use_state_for_unknown(),
                 2 => attribute.computed(),
                 // Not for nested ones: what a provider sets inside, Terraform takes for something the user removed.
