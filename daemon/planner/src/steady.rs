@@ -93,9 +93,12 @@ fn failure(
         .map(|at| step.now_ms.saturating_sub(at))?;
     match &step.seen.log_error {
         Some(error) if waited_ms > step.timing.no_task_ms / 4 => Some(
-            Problem::new(ErrorCode::ConnectorFailed, error.clone())
-                .detail("Connect says RUNNING, but the connector has started no task.")
-                .hint(look),
+            Problem::new(
+                ErrorCode::ConnectorFailed,
+                format!("the connector started no task: {}", root_cause(error)),
+            )
+            .detail(format!("Connect itself says RUNNING. Its log: {error}"))
+            .hint(look),
         ),
         _ if waited_ms > step.timing.no_task_ms => Some(
             Problem::new(
@@ -106,6 +109,12 @@ fn failure(
         ),
         _ => None,
     }
+}
+
+/// What a log line says after its last `caused by:`, or all of it.
+fn root_cause(line: &str) -> &str {
+    line.rsplit_once("caused by: ")
+        .map_or(line, |(_, cause)| cause)
 }
 
 fn failed(step: &mut Step<'_>, problem: Problem) -> Stage {

@@ -27,7 +27,7 @@ impl Contents {
         data_dir: &Path,
     ) -> Self {
         let runtimes = registry.runtimes.clone();
-        let cache = data_dir.join("runtimes");
+        let cache = data_dir.join("runtime-index");
         let indexed = tokio::task::spawn_blocking(move || {
             let mut indexes = Vec::new();
             for runtime in &runtimes {
