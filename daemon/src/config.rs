@@ -14,17 +14,17 @@ use std::time::Duration;
 pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8083);
 /// How long a new generation's tasks must run before an operation succeeds. A wrong password or
 /// a refused table shows within 1–3 s of a task's start; 5 s leaves room on a busy machine.
-pub const SETTLE_DEFAULT: Duration = Duration::from_millis(5_000);
+pub const SETTLE_DEFAULT: Duration = Duration::from_secs(5);
 /// When an operation that does not settle is given up. The slowest start measured is 18 s (plugin
 /// scan of a runtime without class-data archive); a first roll of several workers fits as well.
-pub const OPERATION_TIMEOUT_DEFAULT: Duration = Duration::from_millis(180_000);
+pub const OPERATION_TIMEOUT_DEFAULT: Duration = Duration::from_mins(3);
 /// How often everything is looked at without being woken; health is at most this old.
-pub const RECONCILE_DEFAULT: Duration = Duration::from_millis(3_000);
+pub const RECONCILE_DEFAULT: Duration = Duration::from_secs(3);
 /// How long a worker may take to stop before it is killed. Connect gives its tasks 5 s
 /// (`task.shutdown.graceful.timeout.ms`), then closes producers and leaves the group.
-pub const STOP_DEADLINE_DEFAULT: Duration = Duration::from_millis(15_000);
+pub const STOP_DEADLINE_DEFAULT: Duration = Duration::from_secs(15);
 /// When a call to Kafka is given up. One refused or lost connection and one retry fit in it.
-pub const KAFKA_TIMEOUT_DEFAULT: Duration = Duration::from_millis(15_000);
+pub const KAFKA_TIMEOUT_DEFAULT: Duration = Duration::from_secs(15);
 /// Memory of one MCU in MiB, as MSK Connect sells it.
 pub const MCU_MEMORY_MIB_DEFAULT: u32 = 4096;
 /// A JVM with Connect and one connector does not start in less than this many MiB.
@@ -227,6 +227,10 @@ struct RuntimeEntry {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the keys of the file name their unit"
+)]
 struct TimingEntry {
     settle_ms: Option<u64>,
     operation_timeout_ms: Option<u64>,

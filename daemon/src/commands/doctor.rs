@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 /// The oldest Java that both runtimes' workers run on: Kafka 4 needs 17 (KIP-1013).
 const JAVA_MINIMUM: u32 = 17;
 
+/// Permission bits that let anyone but the owner in.
+const OTHERS: u32 = 0o077;
+
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
@@ -65,7 +68,10 @@ pub fn checks(config: &Config, environment: &Environment) -> Vec<Check> {
     let mut checks = vec![java(config, environment)];
     checks.extend(folder(&config.data_dir));
     checks.push(port(config));
-    checks.push(cgroups(Path::new("/sys/fs/cgroup"), &own_cgroup()));
+    checks.push(cgroups(
+        Path::new("/sys/fs/cgroup"),
+        own_cgroup().as_deref(),
+    ));
     checks
 }
 
@@ -161,7 +167,7 @@ fn private(name: &str, path: &Path, mode: Option<u32>, wanted: u32) -> Check {
             format!("{place} is not there"),
             "the daemon makes it at its first start; if it has run before, look for a backup",
         ),
-        Some(mode) if mode & 0o077 == 0 => Check::ok(name, format!("{place} (mode {mode:04o})")),
+        Some(mode) if mode & OTHERS == 0 => Check::ok(name, format!("{place} (mode {mode:04o})")),
         Some(mode) => Check::fail(
             name,
             format!("{place} can be read by others (mode {mode:04o})"),
@@ -194,12 +200,12 @@ fn own_cgroup() -> Option<PathBuf> {
     Some(PathBuf::from(path))
 }
 
-fn cgroups(root: &Path, own: &Option<PathBuf>) -> Check {
+fn cgroups(root: &Path, own: Option<&Path>) -> Check {
     const NAME: &str = "cgroups";
     const DELEGATE: &str = "run the daemon as a systemd unit with Delegate=yes to enforce limits";
     let writable = |path: &Path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
     if root.join("cgroup.controllers").exists() {
-        let group = own.as_ref().map(|own| root.join(own));
+        let group = own.map(|own| root.join(own));
         return match group {
             Some(group) if writable(&group) && writable(&group.join("cgroup.procs")) => {
                 Check::ok(NAME, format!("version 2, delegated at {}", group.display()))
@@ -272,17 +278,17 @@ mod tests {
     #[test]
     fn cgroups_are_told_apart() {
         let root = tempfile::tempdir().unwrap();
-        let own = Some(PathBuf::from("user/me"));
-        let found = |own: &Option<PathBuf>| cgroups(root.path(), own).found;
-        assert!(found(&own).starts_with("none"));
+        let own = Some(Path::new("user/me"));
+        let found = |own: Option<&Path>| cgroups(root.path(), own).found;
+        assert!(found(own).starts_with("none"));
         std::fs::create_dir(root.path().join("memory")).unwrap();
         std::fs::create_dir(root.path().join("cpu")).unwrap();
-        assert!(found(&own).starts_with("version 1"));
+        assert!(found(own).starts_with("version 1"));
         std::fs::write(root.path().join("cgroup.controllers"), "cpu").unwrap();
-        assert!(found(&own).contains("not delegated"));
+        assert!(found(own).contains("not delegated"));
         std::fs::create_dir_all(root.path().join("user/me")).unwrap();
         std::fs::write(root.path().join("user/me/cgroup.procs"), "").unwrap();
-        assert!(found(&own).contains("delegated at"));
-        assert!(found(&None).contains("not delegated"));
+        assert!(found(own).contains("delegated at"));
+        assert!(found(None).contains("not delegated"));
     }
 }

@@ -16,6 +16,7 @@ pub use doctor::{Check, Verdict, checks, print as print_checks};
 
 use crate::config::{Config, Environment, Overrides};
 use runnel_api::{ErrorCode, Name, Problem};
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,12 +24,12 @@ use std::process::ExitCode;
 /// Options of every command that talks to a daemon.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Common {
-    /// Address of the daemon, http://HOST:PORT [env: RUNNEL_ENDPOINT] [default: what the daemon
-    /// wrote to its data folder].
+    /// Address of the daemon, such as `http://127.0.0.1:8083`; without it that of `RUNNEL_ENDPOINT`,
+    /// or what the daemon wrote to its data folder.
     #[arg(long, global = true, value_name = "URL")]
     pub endpoint: Option<String>,
-    /// File that holds the token [env: RUNNEL_TOKEN holds the token itself] [default: root.token in
-    /// the data folder].
+    /// File that holds the token; without it the token in `RUNNEL_TOKEN`, or `root.token` in the
+    /// data folder.
     #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// The daemon's configuration file, to find its data folder.
@@ -169,7 +170,7 @@ pub fn told(problem: &Problem) -> String {
     ] {
         if let Some(part) = part {
             let indented = part.replace('\n', "\n          ");
-            text.push_str(&format!("  {label:<6}: {indented}\n"));
+            let _ = writeln!(text, "  {label:<6}: {indented}");
         }
     }
     text

@@ -55,7 +55,7 @@ pub(super) async fn logs(
         .await
         .map_err(io::Error::other)
         .flatten()
-        .map_err(unreadable)?;
+        .map_err(|error| unreadable(&error))?;
     if is_empty && !exists {
         let message = format!("there is no connector named {name} and no log of one");
         return Err(Problem::new(ErrorCode::NotFound, message).into());
@@ -76,7 +76,7 @@ pub(super) async fn logs(
     Ok(([text_type], body).into_response())
 }
 
-fn unreadable(error: io::Error) -> ApiError {
+fn unreadable(error: &io::Error) -> ApiError {
     tracing::error!(%error, "a worker log cannot be read");
     Problem::new(ErrorCode::Internal, "a worker log cannot be read")
         .detail(error.to_string())

@@ -82,7 +82,7 @@ impl Default for Limits {
             upload_timeout: Duration::from_mins(15),
             connections_max: 256,
             followers_max: 32,
-            wait_max: Duration::from_secs(60),
+            wait_max: Duration::from_mins(1),
             drain: Duration::from_secs(5),
         }
     }

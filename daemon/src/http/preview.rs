@@ -174,12 +174,11 @@ impl Resolver {
         name: &Name,
         planned: &BTreeMap<Name, S>,
     ) -> Result<Option<Neighbour<S>>, StoreError> {
-        let spec = match planned.get(name) {
-            Some(spec) => Some(spec.clone()),
-            None => {
-                let stored = self.store.fetch::<S>(name).await?;
-                stored.map(|stored| stored.object.spec)
-            }
+        let spec = if let Some(planned) = planned.get(name) {
+            Some(planned.clone())
+        } else {
+            let stored = self.store.fetch::<S>(name).await?;
+            stored.map(|stored| stored.object.spec)
         };
         let Some(spec) = spec else {
             return Ok(None);

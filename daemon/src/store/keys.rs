@@ -84,16 +84,15 @@ pub(super) fn sealer(connection: &mut Connection, data_dir: &Path) -> Result<Sea
 /// Makes the token in [`ROOT_TOKEN_FILE`] the root token, after making that file if it is missing.
 pub(super) fn root_token(connection: &mut Connection, data_dir: &Path) -> Result<(), StoreError> {
     let path = data_dir.join(ROOT_TOKEN_FILE);
-    let token = match private::read(&path)? {
-        Some(bytes) => Zeroizing::new(String::from_utf8_lossy(&bytes).trim().to_owned()),
-        None => {
-            let mut bytes = Zeroizing::new([0; TOKEN_BYTES]);
-            random(bytes.as_mut_slice())?;
-            let text = format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes.as_slice()));
-            let token = Zeroizing::new(text);
-            private::write(&path, format!("{}\n", token.as_str()).as_bytes())?;
-            token
-        }
+    let token = if let Some(bytes) = private::read(&path)? {
+        Zeroizing::new(String::from_utf8_lossy(&bytes).trim().to_owned())
+    } else {
+        let mut bytes = Zeroizing::new([0; TOKEN_BYTES]);
+        random(bytes.as_mut_slice())?;
+        let text = format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes.as_slice()));
+        let token = Zeroizing::new(text);
+        private::write(&path, format!("{}\n", token.as_str()).as_bytes())?;
+        token
     };
     if !token.starts_with(TOKEN_PREFIX) || token.len() < TOKEN_PREFIX.len() + TOKEN_BYTES {
         return Err(StoreError::Damaged(format!(

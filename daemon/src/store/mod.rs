@@ -1,4 +1,4 @@
-//! What was wanted, each operation, and sealed secrets: one SQLite file in the data folder. This is
+//! What was wanted, each operation, and sealed secrets: one `SQLite` file in the data folder. This is
 //! the only module with SQL.
 //!
 //! Stored is what people asked for and what became of each request. What was *observed* is not
@@ -20,6 +20,10 @@ mod put;
 mod rows;
 mod schema;
 mod seal;
+#[cfg(test)]
+mod secrecy_tests;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -100,7 +104,7 @@ pub enum StoreError {
         .0.display()
     )]
     WrongKey(PathBuf),
-    /// The linked SQLite has known faults.
+    /// The linked `SQLite` has known faults.
     #[error("SQLite {0} is too old, 3.51.3 is the oldest that is safe")]
     OldSqlite(String),
     /// A newer release wrote the file.
@@ -116,7 +120,7 @@ pub enum StoreError {
     /// Something stored does not read back.
     #[error("the database is damaged: {0}")]
     Damaged(String),
-    /// SQLite refused or failed.
+    /// `SQLite` refused or failed.
     #[error("the database failed")]
     Sql(#[source] rusqlite::Error),
     /// Sealing or opening a secret failed.

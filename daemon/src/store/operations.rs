@@ -115,7 +115,7 @@ impl Store {
         id: OperationId,
         advance: Advance,
     ) -> Result<Operation, StoreError> {
-        let missing = || {
+        let missing = move || {
             StoreError::refused(Problem::new(
                 ErrorCode::NotFound,
                 format!("there is no operation {id}"),
@@ -125,7 +125,7 @@ impl Store {
         if current.outcome.is_final() || current == advanced(&current, &advance) {
             return Ok(current);
         }
-        self.write(|tx| move_on(tx, id, &advance)?.ok_or_else(missing))
+        self.write(move |tx| move_on(tx, id, &advance)?.ok_or_else(missing))
     }
 
     /// Waits until the operation is final or the time is over and answers it as it is then.

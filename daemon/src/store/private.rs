@@ -71,7 +71,7 @@ pub(super) fn is_locked(data_dir: &Path) -> bool {
     file.is_ok_and(|file| matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock)))
 }
 
-/// Makes an empty file with mode 0600 unless it is there, so that SQLite, which would use the
+/// Makes an empty file with mode 0600 unless it is there, so that `SQLite`, which would use the
 /// process's mask, finds one; its WAL takes the mode over.
 pub(super) fn touch(path: &Path) -> Result<(), StoreError> {
     let opened = OpenOptions::new()

@@ -76,7 +76,7 @@ impl<S: Declared> PutOutcome<S> {
 enum Found<S: Declared> {
     Nothing,
     Other(Box<Stored<S>>),
-    Same(Box<Stored<S>>, Operation),
+    Same(Box<Stored<S>>, Box<Operation>),
 }
 
 impl Store {
@@ -110,7 +110,10 @@ impl Store {
             check_precondition(request, &found)?;
             let current = match found {
                 Found::Same(object, operation) => {
-                    return Ok(PutOutcome::Same { object, operation });
+                    return Ok(PutOutcome::Same {
+                        object,
+                        operation: *operation,
+                    });
                 }
                 Found::Other(stored) => Some(stored),
                 Found::Nothing => None,
@@ -204,7 +207,7 @@ fn compare<S: Declared>(
         Some(operation)
             if same && !matches!(operation.outcome, Outcome::Failed | Outcome::RolledBack) =>
         {
-            Ok(Found::Same(Box::new(stored), operation))
+            Ok(Found::Same(Box::new(stored), Box::new(operation)))
         }
         _ => Ok(Found::Other(Box::new(stored))),
     }

@@ -6,7 +6,7 @@ use rusqlite::types::FromSql;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// SQLite's integers are signed; ours count up from zero and stay far below the limit.
+/// `SQLite`'s integers are signed; ours count up from zero and stay far below the limit.
 pub(super) fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -4,7 +4,7 @@ use super::StoreError;
 use super::rows::int;
 use rusqlite::Connection;
 
-/// The oldest SQLite that is free of the WAL-reset race that could corrupt a database with several
+/// The oldest `SQLite` that is free of the WAL-reset race that could corrupt a database with several
 /// connections (fixed in 3.51.3).
 const SQLITE_MINIMUM: i32 = 3_051_003;
 
@@ -129,7 +129,7 @@ CREATE TABLE leftovers (
 /// The version that this release writes.
 pub(super) const VERSION: usize = MIGRATIONS.len();
 
-/// Refuses a SQLite that is too old. The bundled one never is; a build that links the system's may.
+/// Refuses a `SQLite` that is too old. The bundled one never is; a build that links the system's may.
 pub(super) fn check_sqlite() -> Result<(), StoreError> {
     if rusqlite::version_number() < SQLITE_MINIMUM {
         return Err(StoreError::OldSqlite(rusqlite::version().to_owned()));

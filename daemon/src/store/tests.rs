@@ -1,276 +1,17 @@
-//! The store as its callers see it, on a real file each.
+//! Objects, operations and what else the store keeps, as its callers see it.
 
+use super::testing::*;
 use super::*;
-use runnel_api::arn::Incarnation;
-use runnel_api::capacity::{Capacity, CapacitySummary};
-use runnel_api::connector::{ConnectorSpec, Derived, DesiredState, OnDestroy};
-use runnel_api::kafka_cluster::{
-    ClientAuthentication, EncryptionInTransit, Enforcement, KafkaClusterSpec, KafkaClusterStatus,
-};
+use runnel_api::connector::ConnectorSpec;
+use runnel_api::kafka_cluster::KafkaClusterSpec;
 use runnel_api::object::Generation;
-use runnel_api::plugin::{ContentRef, PluginSpec, PluginStatus, Sha256Hex, StagedContent};
-use runnel_api::role::{RoleSpec, RoleStatus};
-use runnel_api::{Arn, Kind, Name, Operation, OperationKind, Outcome, Secret};
-use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt as _;
-
-const PASSWORD: &str = "correct-horse-battery-staple";
-
-fn name(text: &str) -> Name {
-    Name::parse(text).unwrap()
-}
-
-fn open() -> (tempfile::TempDir, Store) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("data")).unwrap();
-    (folder, store)
-}
-
-fn cluster(servers: &str) -> KafkaClusterSpec {
-    KafkaClusterSpec {
-        bootstrap_servers: servers.to_owned(),
-        encryption_in_transit: EncryptionInTransit::default(),
-        client_authentication: ClientAuthentication::default(),
-    }
-}
-
-fn cluster_status(identity: &Incarnation) -> KafkaClusterStatus {
-    KafkaClusterStatus {
-        topic_arn: identity.arn.cluster_resources("topic"),
-        group_arn: String::new(),
-        transactional_id_arn: String::new(),
-        enforcement: Enforcement::None,
-    }
-}
-
-fn content(bytes: &str) -> StagedContent {
-    StagedContent {
-        sha256: Sha256Hex::of_bytes(bytes.as_bytes()),
-        found: PluginStatus {
-            size: 1,
-            classes: Vec::new(),
-            runtimes: Vec::new(),
-        },
-    }
-}
-
-fn put_plugin(store: &Store, bytes: &str) -> ContentRef {
-    let staged = content(bytes);
-    store.stage_content(&staged, 0).unwrap();
-    let request = PutRequest {
-        name: name("mysql"),
-        spec: PluginSpec {
-            description: String::new(),
-            sha256: staged.sha256.clone(),
-        },
-        secrets: None,
-        precondition: Precondition::None,
-    };
-    store.put(&request, |_| staged.found.clone()).unwrap();
-    ContentRef {
-        name: name("mysql"),
-        sha256: staged.sha256,
-    }
-}
-
-fn connector(plugin: &ContentRef) -> ConnectorSpec {
-    ConnectorSpec {
-        description: String::new(),
-        kafka_cluster: name("shop"),
-        plugins: vec![plugin.clone()],
-        worker_configuration: None,
-        service_execution_role_arn: Arn::parse("arn:aws:iam::000000000000:role/reader").unwrap(),
-        kafkaconnect_version: None,
-        config: BTreeMap::new(),
-        capacity: Capacity::Provisioned {
-            mcu_count: 1,
-            worker_count: 1,
-        },
-        desired_state: DesiredState::Running,
-        on_destroy: OnDestroy::DeleteInternalTopics,
-        accept_position_loss: false,
-        allow_plaintext_secrets: false,
-    }
-}
-
-fn derived() -> Derived {
-    Derived {
-        kafkaconnect_version: "3.9".to_owned(),
-        principal: "User:ANONYMOUS".to_owned(),
-        effective_config: BTreeMap::new(),
-        kafka_acls: Vec::new(),
-        enforcement: Enforcement::None,
-        capacity_summary: CapacitySummary {
-            mcus: String::new(),
-            memory: String::new(),
-            network: String::new(),
-            scaling: String::new(),
-        },
-    }
-}
-
-/// Cluster, role and plugin that the connector of these tests refers to.
-fn with_neighbours(store: &Store) -> ConnectorSpec {
-    put_cluster(store, "shop", "a:1", Precondition::None).unwrap();
-    let role = PutRequest {
-        name: name("reader"),
-        spec: RoleSpec {
-            assume_role_policy: None,
-            policies: BTreeMap::new(),
-        },
-        secrets: None,
-        precondition: Precondition::None,
-    };
-    store.put(&role, |_| RoleStatus {}).unwrap();
-    connector(&put_plugin(store, "one"))
-}
-
-fn put_cluster(
-    store: &Store,
-    named: &str,
-    servers: &str,
-    precondition: Precondition,
-) -> Result<PutOutcome<KafkaClusterSpec>, StoreError> {
-    let request = PutRequest {
-        name: name(named),
-        spec: cluster(servers),
-        secrets: None,
-        precondition,
-    };
-    store.put(&request, cluster_status)
-}
-
-fn secrets(password: &str) -> Option<BTreeMap<String, Secret>> {
-    let pair = ("database.password".to_owned(), Secret::new(password));
-    Some(BTreeMap::from([pair]))
-}
-
-fn put_connector(
-    store: &Store,
-    spec: &ConnectorSpec,
-    secrets: Option<BTreeMap<String, Secret>>,
-) -> PutOutcome<ConnectorSpec> {
-    let request = PutRequest {
-        name: name("orders"),
-        spec: spec.clone(),
-        secrets,
-        precondition: Precondition::None,
-    };
-    store.put(&request, |_| derived()).unwrap()
-}
-
-fn code(error: &StoreError) -> runnel_api::ErrorCode {
-    error.problem().code
-}
-
-fn operation_of(outcome: PutOutcome<ConnectorSpec>) -> Operation {
-    outcome.into_parts().1
-}
-
-#[test]
-fn a_first_start_makes_private_files_and_a_second_finds_them() {
-    let (folder, store) = open();
-    let data = folder.path().join("data");
-    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(&data), 0o700);
-    for file in [DATABASE_FILE, SEALING_KEY_FILE, ROOT_TOKEN_FILE] {
-        assert_eq!(mode(&data.join(file)), 0o600, "{file}");
-    }
-    put_cluster(&store, "shop", "a:1", Precondition::None).unwrap();
-    assert_eq!(mode(&data.join("runnel.db-wal")), 0o600);
-    let token = std::fs::read_to_string(data.join(ROOT_TOKEN_FILE)).unwrap();
-    let token = token.trim();
-    assert!(token.starts_with("rnl_") && token.len() >= 4 + 43);
-    assert_eq!(store.authenticate(token), Some("root".to_owned()));
-    assert_eq!(store.authenticate("rnl_wrong"), None);
-    assert_eq!(store.authenticate(""), None);
-    let daemon = store.daemon();
-    drop(store);
-    let again = Store::open(&data).unwrap();
-    assert_eq!(again.daemon(), daemon);
-    assert_eq!(again.authenticate(token), Some("root".to_owned()));
-    let bytes = std::fs::read(data.join(DATABASE_FILE)).unwrap();
-    assert!(!bytes.windows(token.len()).any(|w| w == token.as_bytes()));
-}
-
-#[test]
-fn a_removed_token_file_makes_a_new_token_and_voids_the_old() {
-    let (folder, store) = open();
-    let file = folder.path().join("data").join(ROOT_TOKEN_FILE);
-    let old = std::fs::read_to_string(&file).unwrap();
-    drop(store);
-    std::fs::remove_file(&file).unwrap();
-    let store = Store::open(&folder.path().join("data")).unwrap();
-    let new = std::fs::read_to_string(&file).unwrap();
-    assert_eq!(store.authenticate(old.trim()), None);
-    assert!(store.authenticate(new.trim()).is_some());
-}
-
-#[test]
-fn two_daemons_cannot_share_a_folder() {
-    let (folder, store) = open();
-    let second = Store::open(&folder.path().join("data"));
-    assert!(matches!(second, Err(StoreError::Locked(_))));
-    assert!(is_in_use(&folder.path().join("data")));
-    drop(store);
-    assert!(!is_in_use(&folder.path().join("data")));
-    assert!(Store::open(&folder.path().join("data")).is_ok());
-}
-
-#[test]
-fn a_folder_of_somebody_else_is_left_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("letter"), "dear").unwrap();
-    let open = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(folder.path(), open).unwrap();
-    let refused = Store::open(folder.path());
-    assert!(matches!(refused, Err(StoreError::ForeignFolder(_))));
-    let mode = std::fs::metadata(folder.path())
-        .unwrap()
-        .permissions()
-        .mode();
-    assert_eq!(mode & 0o777, 0o755);
-}
-
-#[test]
-fn key_files_that_are_open_missing_or_foreign_are_refused() {
-    let (folder, store) = open();
-    drop(store);
-    let data = folder.path().join("data");
-    let key = data.join(SEALING_KEY_FILE);
-    let mode = |mode| std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode));
-    mode(0o644).unwrap();
-    assert!(matches!(
-        Store::open(&data),
-        Err(StoreError::Readable { .. })
-    ));
-    mode(0o600).unwrap();
-    std::fs::write(&key, [1; 32]).unwrap();
-    assert!(matches!(Store::open(&data), Err(StoreError::WrongKey(_))));
-    std::fs::remove_file(&key).unwrap();
-    assert!(matches!(Store::open(&data), Err(StoreError::WrongKey(_))));
-}
-
-#[test]
-fn a_damaged_file_is_refused_at_start() {
-    let (folder, store) = open();
-    for number in 0..50 {
-        put_cluster(&store, &format!("c{number}"), "a:1", Precondition::None).unwrap();
-    }
-    drop(store);
-    let file = folder.path().join("data").join(DATABASE_FILE);
-    let mut bytes = std::fs::read(&file).unwrap();
-    let half = bytes.len() / 2;
-    bytes[half..].fill(0xa5);
-    std::fs::write(&file, bytes).unwrap();
-    assert!(Store::open(&folder.path().join("data")).is_err());
-}
-
+use runnel_api::plugin::{PluginSpec, Sha256Hex};
+use runnel_api::{Arn, Kind, OperationKind, Outcome};
 #[test]
 fn the_same_put_twice_is_one_operation() {
     let (_folder, store) = open();
     let spec = with_neighbours(&store);
-    let first = put_connector(&store, &spec, secrets(PASSWORD));
+    let first = put_connector(&store, &spec, Some(secrets(PASSWORD)));
     let PutOutcome::Changed {
         object, operation, ..
     } = first
@@ -283,7 +24,7 @@ fn the_same_put_twice_is_one_operation() {
         object.secret_keys.iter().next().unwrap(),
         "database.password"
     );
-    for given in [secrets(PASSWORD), None] {
+    for given in [Some(secrets(PASSWORD)), None] {
         let again = put_connector(&store, &spec, given);
         let PutOutcome::Same {
             object,
@@ -295,7 +36,7 @@ fn the_same_put_twice_is_one_operation() {
         assert_eq!(same, operation);
         assert_eq!(object.object.generation, Generation(1));
     }
-    let other = put_connector(&store, &spec, secrets("another"));
+    let other = put_connector(&store, &spec, Some(secrets("another")));
     assert!(matches!(other, PutOutcome::Changed { .. }), "{other:?}");
 }
 
@@ -317,8 +58,8 @@ fn a_failed_or_rolled_back_operation_is_tried_again_by_the_same_put() {
             put_connector(&store, &spec, None),
             PutOutcome::Same { .. }
         ));
-        put_connector(&store, &spec, secrets("x"));
-        put_connector(&store, &spec, secrets("y"));
+        put_connector(&store, &spec, Some(secrets("x")));
+        put_connector(&store, &spec, Some(secrets("y")));
     }
 }
 
@@ -464,7 +205,7 @@ fn a_delete_is_marked_then_finished_and_the_name_gets_a_new_life() {
     let (_folder, store) = open();
     let spec = with_neighbours(&store);
     let orders = name("orders");
-    let create = operation_of(put_connector(&store, &spec, secrets(PASSWORD)));
+    let create = operation_of(put_connector(&store, &spec, Some(secrets(PASSWORD))));
     store
         .set_progress(&orders, &serde_json::json!({"phase": 1}))
         .unwrap();
@@ -520,7 +261,7 @@ fn a_delete_is_marked_then_finished_and_the_name_gets_a_new_life() {
 fn a_failed_create_leaves_its_operation_and_nothing_else() {
     let (_folder, store) = open();
     let spec = with_neighbours(&store);
-    let operation = operation_of(put_connector(&store, &spec, secrets(PASSWORD)));
+    let operation = operation_of(put_connector(&store, &spec, Some(secrets(PASSWORD))));
     let problem = Problem::new(ErrorCode::SourceUnreachable, "access denied");
     assert!(
         store
@@ -547,134 +288,6 @@ fn a_failed_create_leaves_its_operation_and_nothing_else() {
 }
 
 #[test]
-fn secrets_open_per_generation_until_pruned_and_come_back_at_a_roll_back() {
-    let (_folder, store) = open();
-    let mut spec = with_neighbours(&store);
-    let orders = name("orders");
-    let unsealed = |generation| {
-        let secrets = store
-            .unseal(Kind::Connector, &orders, Generation(generation))
-            .unwrap();
-        secrets
-            .get("database.password")
-            .map(|secret| secret.expose().to_owned())
-    };
-    let first = operation_of(put_connector(&store, &spec, secrets(PASSWORD)));
-    store
-        .update_operation(first.id, Advance::succeeded())
-        .unwrap();
-    spec.description = "two".to_owned();
-    let second = operation_of(put_connector(&store, &spec, secrets("wrong")));
-    assert_eq!(
-        (unsealed(1).as_deref(), unsealed(2).as_deref()),
-        (Some(PASSWORD), Some("wrong"))
-    );
-    let recalled = store
-        .spec_of::<ConnectorSpec>(&orders, Generation(1))
-        .unwrap()
-        .unwrap();
-    assert_eq!(recalled.spec.description, "");
-
-    let problem = Problem::new(ErrorCode::ConnectorFailed, "access denied");
-    let done =
-        store.roll_back::<ConnectorSpec>(&orders, second.id, Generation(1), problem, Vec::new());
-    assert!(done.unwrap());
-    let now = store.get::<ConnectorSpec>(&orders).unwrap().unwrap();
-    assert_eq!(now.object.generation, Generation(2));
-    assert_eq!(now.object.spec.description, "");
-    assert_eq!(unsealed(2).as_deref(), Some(PASSWORD));
-    assert_eq!(
-        store.operation(second.id).unwrap().unwrap().outcome,
-        Outcome::RolledBack
-    );
-    // What runs again is what was asked first; the rejected specification is a new try.
-    let restored = PutRequest {
-        name: orders.clone(),
-        spec: now.object.spec,
-        secrets: secrets(PASSWORD),
-        precondition: Precondition::None,
-    };
-    assert!(matches!(
-        store.put(&restored, |_| derived()),
-        Ok(PutOutcome::Same { .. })
-    ));
-    let retried = put_connector(&store, &spec, secrets("wrong"));
-    assert!(matches!(retried, PutOutcome::Changed { .. }));
-
-    store.prune_secrets(&orders, &[Generation(2)]).unwrap();
-    assert_eq!(unsealed(1), None);
-    assert!(
-        store
-            .spec_of::<ConnectorSpec>(&orders, Generation(1))
-            .unwrap()
-            .is_none()
-    );
-    assert_eq!(unsealed(2).as_deref(), Some(PASSWORD));
-    assert_eq!(unsealed(3).as_deref(), Some("wrong"));
-}
-
-#[test]
-fn kept_secrets_are_sealed_again_for_the_new_generation() {
-    let (_folder, store) = open();
-    let mut spec = with_neighbours(&store);
-    put_connector(&store, &spec, secrets(PASSWORD));
-    spec.description = "two".to_owned();
-    put_connector(&store, &spec, None);
-    let opened = store
-        .unseal(Kind::Connector, &name("orders"), Generation(2))
-        .unwrap();
-    assert_eq!(opened["database.password"].expose(), PASSWORD);
-    put_connector(&store, &spec, Some(BTreeMap::new()));
-    let opened = store
-        .unseal(Kind::Connector, &name("orders"), Generation(3))
-        .unwrap();
-    assert!(opened.is_empty());
-}
-
-#[test]
-fn no_file_of_the_folder_ever_holds_a_secret() {
-    let (folder, store) = open();
-    let mut spec = with_neighbours(&store);
-    put_connector(&store, &spec, secrets(PASSWORD));
-    spec.description = "two".to_owned();
-    put_connector(&store, &spec, None);
-    let search = || {
-        for entry in std::fs::read_dir(folder.path().join("data")).unwrap() {
-            let path = entry.unwrap().path();
-            let bytes = std::fs::read(&path).unwrap();
-            let found = bytes
-                .windows(PASSWORD.len())
-                .any(|w| w == PASSWORD.as_bytes());
-            assert!(!found, "{}", path.display());
-        }
-    };
-    search();
-    store.prune_secrets(&name("orders"), &[]).unwrap();
-    drop(store);
-    search();
-}
-
-#[test]
-fn what_was_acknowledged_is_there_after_a_crash() {
-    let (folder, store) = open();
-    let spec = with_neighbours(&store);
-    let operation = operation_of(put_connector(&store, &spec, secrets(PASSWORD)));
-    // The files as a killed process leaves them: a WAL without a checkpoint.
-    let copy = folder.path().join("copy");
-    std::fs::create_dir(&copy).unwrap();
-    for entry in std::fs::read_dir(folder.path().join("data")).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
-    }
-    let after = Store::open(&copy).unwrap();
-    assert_eq!(after.operation(operation.id).unwrap(), Some(operation));
-    let opened = after
-        .unseal(Kind::Connector, &name("orders"), Generation(1))
-        .unwrap();
-    assert_eq!(opened["database.password"].expose(), PASSWORD);
-}
-
-#[test]
 fn a_refused_write_leaves_nothing_behind() {
     let (_folder, store) = open();
     let mut spec = with_neighbours(&store);
@@ -682,7 +295,7 @@ fn a_refused_write_leaves_nothing_behind() {
     let request = PutRequest {
         name: name("orders"),
         spec,
-        secrets: secrets(PASSWORD),
+        secrets: Some(secrets(PASSWORD)),
         precondition: Precondition::None,
     };
     assert!(store.put(&request, |_| derived()).is_err());
@@ -820,7 +433,7 @@ async fn who_waits_for_an_operation_hears_of_its_end() {
     let (_folder, store) = open();
     let spec = with_neighbours(&store);
     let operation = operation_of(put_connector(&store, &spec, None));
-    let patience = std::time::Duration::from_secs(60);
+    let patience = std::time::Duration::from_mins(1);
     let waiting = tokio::spawn({
         let store = store.clone();
         async move { store.await_operation(operation.id, patience).await }
