@@ -136,8 +136,8 @@ fn secrets_open_per_generation_until_pruned_and_come_back_at_a_roll_back() {
     assert_eq!(recalled.spec.description, "");
 
     let problem = Problem::new(ErrorCode::ConnectorFailed, "access denied");
-    let done =
-        store.roll_back::<ConnectorSpec>(&orders, second.id, Generation(1), problem, Vec::new());
+    let ending = Advance::ended(Outcome::RolledBack, problem);
+    let done = store.roll_back::<ConnectorSpec>(&orders, second.id, Generation(1), &ending);
     assert!(done.unwrap());
     let now = store.get::<ConnectorSpec>(&orders).unwrap().unwrap();
     assert_eq!(now.object.generation, Generation(2));
