@@ -98,7 +98,7 @@ impl Terraform {
 
     /// Replaces `main.tf`.
     pub fn write(&self, main: &str) -> Result<()> {
-        let header = "terraform {\n  required_providers {\n    runnel = {\n      source = \"runnel/runnel\"\n    }\n  }\n}\n";
+        let header = "terraform {\n  required_providers {\n    runnel = {\n      source = \"runnel/runnel\"\n    }\n  }\n}\n\nprovider \"runnel\" {}\n";
         fs::write(self.folder.join("main.tf"), format!("{header}{main}"))?;
         Ok(())
     }
@@ -135,10 +135,14 @@ impl Terraform {
 
     /// Runs a command.
     pub fn run(&self, arguments: &[&str]) -> Result<Output> {
-        let mut command = self.command(arguments);
-        if arguments[0] != "init" && arguments[0] != "show" && arguments[0] != "state" {
-            command.arg("-no-color").arg("-input=false");
-        }
+        // Flags come before addresses and files.
+        let (first, rest) = arguments.split_first().context("a command")?;
+        let flags: &[&str] = match *first {
+            "init" | "show" | "state" => &[],
+            _ => &["-no-color", "-input=false"],
+        };
+        let all: Vec<&str> = [&[*first], flags, rest].concat();
+        let mut command = self.command(&all);
         let (code, text) = run_any(&mut command)?;
         Ok(Output { code, text })
     }

@@ -5,6 +5,7 @@ use crate::world::World;
 use anyhow::{Result, ensure};
 use std::fs;
 use std::io::Write as _;
+use std::path::Path;
 use zip::write::SimpleFileOptions;
 
 /// Bad archives are errors on `source` (a wrong pin on `sha256`) and nothing of them is stored.
@@ -35,7 +36,7 @@ pub fn archives(world: &mut World) -> Result<()> {
             "source",
         ),
         (zip("bomb.zip", "a.jar", 300)?, "", "inflate", "source"),
-        (zip("empty.zip", "readme.txt", 0)?, "", "class", "source"),
+        (library(&folder)?, "", "class", "source"),
         (
             world.place("RIG_PLUGIN_SEED_ZIP")?.to_owned(),
             "  sha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"\n",
@@ -67,6 +68,16 @@ pub fn archives(world: &mut World) -> Result<()> {
             .is_some_and(Vec::is_empty)
     );
     Ok(())
+}
+
+/// A jar without any class that Connect could load.
+fn library(folder: &Path) -> Result<String> {
+    let path = folder.join("library.jar");
+    let mut writer = zip::ZipWriter::new(fs::File::create(&path)?);
+    writer.start_file("META-INF/MANIFEST.MF", SimpleFileOptions::default())?;
+    writer.write_all(b"Manifest-Version: 1.0\n")?;
+    writer.finish()?;
+    Ok(path.display().to_string())
 }
 
 fn stored(world: &World) -> Result<Vec<String>> {
