@@ -3,7 +3,9 @@
 use crate::commands::{self, Client, Common};
 use crate::config::Environment;
 use crate::kafka::tail::TailArgs;
-use runnel_api::kafka_cluster::{ClientAuthentication, EncryptionInTransit, KafkaCluster, KafkaClusterSpec};
+use runnel_api::kafka_cluster::{
+    ClientAuthentication, EncryptionInTransit, KafkaCluster, KafkaClusterSpec,
+};
 use runnel_api::{ErrorCode, Page, Problem};
 
 /// Host and port of each bootstrap server.
@@ -31,15 +33,22 @@ async fn declared(
 ) -> Result<KafkaClusterSpec, Problem> {
     let client = Client::new(commands::connection(common, environment)?)?;
     if let Some(name) = name {
-        let cluster: KafkaCluster = client.get(&format!("/api/v1/kafka-clusters/{name}")).await?;
+        let cluster: KafkaCluster = client
+            .get(&format!("/api/v1/kafka-clusters/{name}"))
+            .await?;
         return Ok(cluster.spec);
     }
     let mut page: Page<KafkaCluster> = client.get("/api/v1/kafka-clusters?limit=2").await?;
     match (page.items.pop(), page.items.is_empty()) {
         (Some(only), true) => Ok(only.spec),
-        (Some(_), false) => Err(Problem::new(ErrorCode::InvalidArgument, "there are several Kafka clusters")
-            .hint("Name one: --cluster NAME, or --bootstrap-servers HOST:PORT")),
-        (None, _) => Err(Problem::new(ErrorCode::NotFound, "no Kafka cluster is declared")
-            .hint("Name brokers: --bootstrap-servers HOST:PORT")),
+        (Some(_), false) => Err(Problem::new(
+            ErrorCode::InvalidArgument,
+            "there are several Kafka clusters",
+        )
+        .hint("Name one: --cluster NAME, or --bootstrap-servers HOST:PORT")),
+        (None, _) => Err(
+            Problem::new(ErrorCode::NotFound, "no Kafka cluster is declared")
+                .hint("Name brokers: --bootstrap-servers HOST:PORT"),
+        ),
     }
 }

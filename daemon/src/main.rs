@@ -51,8 +51,12 @@ fn main() -> ExitCode {
     }
     let line = Line::parse();
     let runtime = match &line.command {
-        Command::Daemon { .. } => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
-        _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+        Command::Daemon { .. } => tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build(),
+        _ => tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build(),
     };
     match runtime {
         Ok(runtime) => {
@@ -73,7 +77,9 @@ async fn run(line: Line) -> ExitCode {
     let Line { common, command } = line;
     let result = match command {
         Command::Client(command) => return commands::run(command, &common, &environment).await,
-        Command::Daemon { listen, data_dir } => daemon(&common, listen, data_dir, &environment).await,
+        Command::Daemon { listen, data_dir } => {
+            daemon(&common, listen, data_dir, &environment).await
+        }
         Command::Runtime(command) => runtimes(&common, &command, &environment).await,
         Command::Tail(arguments) => records(&common, &arguments, &environment).await,
         Command::Doctor => doctor(&common, &environment),
@@ -124,8 +130,14 @@ async fn daemon(
         .with_ansi(false)
         .init();
     wiring::daemon(config, environment).await.map_err(|error| {
-        Problem::new(ErrorCode::Unavailable, format!("the daemon ends: {error}"))
-            .detail(error.chain().skip(1).map(ToString::to_string).collect::<Vec<_>>().join(": "))
+        Problem::new(ErrorCode::Unavailable, format!("the daemon ends: {error}")).detail(
+            error
+                .chain()
+                .skip(1)
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(": "),
+        )
     })
 }
 
@@ -137,10 +149,16 @@ async fn runtimes(
     let config = of_file(common, environment)?;
     let java = wiring::java_search(&config, environment);
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
-    command.run(java, &config.data_dir, &mut out, &mut err).await
+    command
+        .run(java, &config.data_dir, &mut out, &mut err)
+        .await
 }
 
-async fn records(common: &Common, arguments: &TailArgs, environment: &Environment) -> Result<(), Problem> {
+async fn records(
+    common: &Common,
+    arguments: &TailArgs,
+    environment: &Environment,
+) -> Result<(), Problem> {
     let servers = cluster_lookup::servers(common, arguments, environment).await?;
     tail(arguments, &servers, std::io::stdout()).await.map(drop)
 }
@@ -154,15 +172,26 @@ fn doctor(common: &Common, environment: &Environment) -> Result<(), Problem> {
     if fine {
         return Ok(());
     }
-    Err(Problem::new(ErrorCode::Unavailable, "something is not as it must be").hint("Do what the failed checks say"))
+    Err(
+        Problem::new(ErrorCode::Unavailable, "something is not as it must be")
+            .hint("Do what the failed checks say"),
+    )
 }
 
 /// Each runtime with its class-data archive.
 fn runtime_checks(config: &Config) -> Vec<Check> {
     let registry = RuntimeRegistry::load(&config.data_dir);
-    let mut checks: Vec<Check> = registry.runtimes.iter().map(wiring::runtime_check).collect();
+    let mut checks: Vec<Check> = registry
+        .runtimes
+        .iter()
+        .map(wiring::runtime_check)
+        .collect();
     for fault in &registry.faults {
-        checks.push(Check::fail("runtime", fault.to_string(), "register it again: runnel runtime add NAME --home DIR"));
+        checks.push(Check::fail(
+            "runtime",
+            fault.to_string(),
+            "register it again: runnel runtime add NAME --home DIR",
+        ));
     }
     if checks.is_empty() {
         let advice = "register one: runnel runtime add 4.3 --home DIR (a folder with libs/)";

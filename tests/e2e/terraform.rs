@@ -69,8 +69,8 @@ pub fn mirror(folder: &Path) -> Result<PathBuf> {
     )?;
     let rc = folder.join("terraform.rc");
     let text = format!(
-        "provider_installation {{\n  filesystem_mirror {{\n    path = {:?}\n  }}\n}}\n",
-        folder.join("mirror")
+        "provider_installation {{\n  filesystem_mirror {{\n    path = \"{}\"\n  }}\n}}\n",
+        folder.join("mirror").display()
     );
     fs::write(&rc, text)?;
     Ok(rc)

@@ -137,10 +137,7 @@ impl ErrorCode {
         match self {
             Self::Unauthenticated => 401,
             Self::NotFound | Self::UnknownEndpoint => 404,
-            Self::AlreadyExists
-            | Self::InUse
-            | Self::OperationInProgress
-            | Self::Superseded => 409,
+            Self::AlreadyExists | Self::InUse | Self::OperationInProgress | Self::Superseded => 409,
             Self::GenerationConflict => 412,
             Self::TooLarge => 413,
             Self::BadArchive

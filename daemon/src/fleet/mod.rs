@@ -11,8 +11,8 @@
 pub mod connect_rest;
 mod ending;
 pub mod isolation;
-pub mod launch;
 mod kept_logs;
+pub mod launch;
 mod log_configuration;
 mod login;
 mod logs;

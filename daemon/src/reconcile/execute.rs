@@ -254,7 +254,7 @@ impl Job<'_> {
             match tokio::time::timeout(LEAVE_LIMIT, leave).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => {
-                    tracing::warn!(worker = id, %error, "the group could not be told of a dead worker")
+                    tracing::warn!(worker = id, %error, "the group could not be told of a dead worker");
                 }
                 Err(_) => tracing::warn!(
                     worker = id,
@@ -300,7 +300,7 @@ impl Job<'_> {
             facts.preflight = Some(Preflight {
                 config_digest,
                 problem,
-            })
+            });
         });
         Ok(())
     }
@@ -340,7 +340,7 @@ impl Job<'_> {
                     facts.preflight = Some(Preflight {
                         config_digest,
                         problem,
-                    })
+                    });
                 });
                 Ok(())
             }

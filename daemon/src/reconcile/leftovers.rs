@@ -42,7 +42,10 @@ impl Remains {
 /// Tries each leftover once.
 pub(super) async fn remove(inner: &Inner) {
     let store = &inner.parts.store;
-    let all = match store.run(|store| store.leftovers::<Remains>()).await {
+    let all = match store
+        .run(super::super::store::Store::leftovers::<Remains>)
+        .await
+    {
         Ok(all) => all,
         Err(error) => {
             tracing::error!(%error, "cannot read what is left to remove");
@@ -63,7 +66,7 @@ pub(super) async fn remove(inner: &Inner) {
                 }
             }
             Err(error) => {
-                tracing::debug!(connector = remains.connector, %error, "internal topics stay for now")
+                tracing::debug!(connector = remains.connector, %error, "internal topics stay for now");
             }
         }
     }

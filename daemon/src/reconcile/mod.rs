@@ -229,7 +229,7 @@ impl Reconciler {
         };
         self.tell(
             name,
-            &situation.goal.operation.map(|open| open.id),
+            situation.goal.operation.map(|open| open.id),
             &decided,
             memory,
         )
@@ -260,7 +260,7 @@ impl Reconciler {
     async fn tell(
         &self,
         name: &Name,
-        operation: &Option<OperationId>,
+        operation: Option<OperationId>,
         decided: &ConnectorPlan,
         memory: &Memory,
     ) -> Result<(), StoreError> {
@@ -273,7 +273,7 @@ impl Reconciler {
                 .run(move |store| store.add_transition(&name, &line))
                 .await?;
         }
-        if let (Some(id), Some(what)) = (*operation, decided.waiting_on.clone()) {
+        if let (Some(id), Some(what)) = (operation, decided.waiting_on.clone()) {
             let advance = Advance::waiting(what);
             self.inner
                 .parts

@@ -36,7 +36,7 @@ impl Contents {
                         index.with_java(u16::try_from(runtime.java.major).unwrap_or(u16::MAX)),
                     ),
                     Err(error) => {
-                        tracing::error!(runtime = runtime.name, %error, "the runtime's jars cannot be read; no plugin fits it")
+                        tracing::error!(runtime = runtime.name, %error, "the runtime's jars cannot be read; no plugin fits it");
                     }
                 }
             }
@@ -58,7 +58,7 @@ impl Contents {
             .iter()
             .map(|index| index.name().to_owned())
             .collect();
-        let all = match self.store.run(|store| store.contents()).await {
+        let all = match self.store.run(super::super::store::Store::contents).await {
             Ok(all) => all,
             Err(error) => {
                 tracing::error!(%error, "cannot list plugin contents");
@@ -85,7 +85,7 @@ impl Contents {
                     }
                 }
                 Err(problem) => {
-                    tracing::error!(%sha256, %problem, "a plugin cannot be inspected again")
+                    tracing::error!(%sha256, %problem, "a plugin cannot be inspected again");
                 }
             }
         }

@@ -21,7 +21,7 @@ use derive::Derive;
 use runnel_api::connector::ConnectorSpec;
 use runnel_api::server::RuntimeInfo;
 use runnel_api::{Name, Problem};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -88,13 +88,13 @@ impl WorkerLogs for Logs {
             Ok(Some(stored)) => self.fleet.log_paths(stored.object.id),
             _ => self.fleet.kept_logs(connector.as_str()),
         };
-        files.into_iter().filter_map(worker_log).collect()
+        files.iter().filter_map(|file| worker_log(file)).collect()
     }
 }
 
 /// `…/workers/ID/worker.log` of a live worker, `…/logs/ID.log` of a dead one. Older parts stand
 /// beside them and are found by the reader.
-fn worker_log(file: PathBuf) -> Option<WorkerLog> {
+fn worker_log(file: &Path) -> Option<WorkerLog> {
     let name = file.file_name()?.to_str()?;
     let stem = name.strip_suffix(".log")?;
     let worker = if stem == "worker" {
@@ -104,7 +104,7 @@ fn worker_log(file: PathBuf) -> Option<WorkerLog> {
     };
     Some(WorkerLog {
         worker: worker.to_owned(),
-        file: file.clone(),
+        file: file.to_owned(),
     })
 }
 
@@ -259,16 +259,29 @@ pub fn java_search(config: &Config, environment: &Environment) -> JavaSearch {
 
 /// What `runnel doctor` says of a runtime.
 pub fn runtime_check(runtime: &Runtime) -> Check {
-    let found = format!("Kafka {} at {}", runtime.kafka_version, runtime.home.display());
-    let again = format!("runnel runtime add {} --home {}", runtime.name, runtime.home.display());
+    let found = format!(
+        "Kafka {} at {}",
+        runtime.kafka_version,
+        runtime.home.display()
+    );
+    let again = format!(
+        "runnel runtime add {} --home {}",
+        runtime.name,
+        runtime.home.display()
+    );
     if !runtime.libs.is_dir() {
         return Check::fail(&runtime.name, format!("{found}: its jars are gone"), again);
     }
-    match (&runtime.archive, runtime.verified_archive(&ArchiveChecks::default())) {
+    match (
+        &runtime.archive,
+        runtime.verified_archive(&ArchiveChecks::default()),
+    ) {
         (_, Err(fault)) => Check::warn(&runtime.name, format!("{found}; {fault}"), again),
-        (ArchiveState::None { reason }, Ok(_)) => {
-            Check::warn(&runtime.name, format!("{found}; without class-data archive: {reason}"), again)
-        }
+        (ArchiveState::None { reason }, Ok(_)) => Check::warn(
+            &runtime.name,
+            format!("{found}; without class-data archive: {reason}"),
+            again,
+        ),
         (ArchiveState::Made(_), Ok(_)) => Check::ok(&runtime.name, found),
     }
 }

@@ -70,13 +70,17 @@ pub fn archives(world: &mut World) -> Result<()> {
     Ok(())
 }
 
-/// A jar without any class that Connect could load.
+/// An archive whose only jar holds nothing that Connect could load.
 fn library(folder: &Path) -> Result<String> {
-    let path = folder.join("library.jar");
-    let mut writer = zip::ZipWriter::new(fs::File::create(&path)?);
-    writer.start_file("META-INF/MANIFEST.MF", SimpleFileOptions::default())?;
-    writer.write_all(b"Manifest-Version: 1.0\n")?;
-    writer.finish()?;
+    let mut jar = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    jar.start_file("META-INF/MANIFEST.MF", SimpleFileOptions::default())?;
+    jar.write_all(b"Manifest-Version: 1.0\n")?;
+    let jar = jar.finish()?.into_inner();
+    let path = folder.join("library.zip");
+    let mut archive = zip::ZipWriter::new(fs::File::create(&path)?);
+    archive.start_file("library.jar", SimpleFileOptions::default())?;
+    archive.write_all(&jar)?;
+    archive.finish()?;
     Ok(path.display().to_string())
 }
 

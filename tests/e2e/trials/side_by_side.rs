@@ -26,7 +26,7 @@ pub fn source_and_sink(world: &mut World) -> Result<()> {
         .rig
         .mariadb("INSERT INTO store_.items VALUES (2, 'two')")?;
     let database = world.rig.fact("RIG_POSTGRES_DATABASE")?;
-    wait_for("both rows in PostgreSQL", Duration::from_secs(60), || {
+    wait_for("both rows in PostgreSQL", Duration::from_mins(1), || {
         let query = "SELECT string_agg(label, ',' ORDER BY id) FROM side_items";
         let text = world.rig.psql_in(database, query).unwrap_or_default();
         Ok(text.trim() == "one,two")
