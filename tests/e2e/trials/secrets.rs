@@ -54,7 +54,7 @@ pub fn no_trace(world: &mut World) -> Result<()> {
     for path in [
         "/api/v1/connectors/canary",
         "/api/v1/connectors",
-        "/api/v1/operations",
+        "/api/v1/operations?kind=connector&name=canary",
     ] {
         let answer = world.daemon.get(path)?.to_string();
         ensure!(!answer.contains(&secret), "GET {path} shows the password");
