@@ -16,6 +16,14 @@ resource "runnel_plugin" "debezium_mysql" {
   source      = var.plugin_source
 }
 
+# Terraform puts off reading a data source that names a resource with planned changes, even where every value is known.
+# By way of locals the policy is read at plan, and the first plan shows it.
+locals {
+  cluster_arn = runnel_kafka_cluster.shop.arn
+  topic_arn   = runnel_kafka_cluster.shop.topic_arn
+  group_arn   = runnel_kafka_cluster.shop.group_arn
+}
+
 # What the connector may do on the cluster. This cluster cannot enforce it (it asks nobody for a password); the plan
 # says so, and the policy is checked against what the connector needs all the same.
 data "runnel_policy_document" "ecommerce" {
@@ -27,7 +35,7 @@ data "runnel_policy_document" "ecommerce" {
       # Debezium reads the broker's default replication factor to create its history topic.
       "kafka-cluster:DescribeClusterDynamicConfiguration",
     ]
-    resources = [runnel_kafka_cluster.shop.arn]
+    resources = [local.cluster_arn]
   }
 
   statement {
@@ -40,9 +48,9 @@ data "runnel_policy_document" "ecommerce" {
       "kafka-cluster:WriteData",
     ]
     resources = [
-      "${runnel_kafka_cluster.shop.topic_arn}ecommerce-server",
-      "${runnel_kafka_cluster.shop.topic_arn}ecommerce-server.*",
-      "${runnel_kafka_cluster.shop.topic_arn}dbhistory.ecommerce",
+      "${local.topic_arn}ecommerce-server",
+      "${local.topic_arn}ecommerce-server.*",
+      "${local.topic_arn}dbhistory.ecommerce",
     ]
   }
 
@@ -50,7 +58,7 @@ data "runnel_policy_document" "ecommerce" {
   statement {
     sid       = "HistoryRecovery"
     actions   = ["kafka-cluster:DescribeGroup", "kafka-cluster:AlterGroup"]
-    resources = ["${runnel_kafka_cluster.shop.group_arn}ecommerce-server-dbhistory"]
+    resources = ["${local.group_arn}ecommerce-server-dbhistory"]
   }
 }
 
