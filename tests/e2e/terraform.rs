@@ -76,10 +76,15 @@ pub fn mirror(folder: &Path) -> Result<PathBuf> {
     Ok(rc)
 }
 
+fn write_main(folder: &Path, main: &str) -> Result<()> {
+    let header = "terraform {\n  required_providers {\n    runnel = {\n      source = \"runnel/runnel\"\n    }\n  }\n}\n\nprovider \"runnel\" {}\n";
+    fs::write(folder.join("main.tf"), format!("{header}{main}"))?;
+    Ok(())
+}
+
 impl Terraform {
-    /// A folder with `main.tf`, initialised.
-    pub fn new(folder: &Path, cli_config: &Path, daemon: &Daemon, main: &str) -> Result<Self> {
-        fs::create_dir_all(folder)?;
+    /// A folder that holds a configuration already, initialised.
+    pub fn existing(folder: &Path, cli_config: &Path, daemon: &Daemon) -> Result<Self> {
         let terraform = Self {
             folder: folder.to_owned(),
             cli_config: cli_config.to_owned(),
@@ -91,16 +96,20 @@ impl Terraform {
                 ),
             ],
         };
-        terraform.write(main)?;
         terraform.run(&["init"])?.expect(0)?;
         Ok(terraform)
     }
 
+    /// A folder with `main.tf`, initialised.
+    pub fn new(folder: &Path, cli_config: &Path, daemon: &Daemon, main: &str) -> Result<Self> {
+        fs::create_dir_all(folder)?;
+        write_main(folder, main)?;
+        Self::existing(folder, cli_config, daemon)
+    }
+
     /// Replaces `main.tf`.
     pub fn write(&self, main: &str) -> Result<()> {
-        let header = "terraform {\n  required_providers {\n    runnel = {\n      source = \"runnel/runnel\"\n    }\n  }\n}\n\nprovider \"runnel\" {}\n";
-        fs::write(self.folder.join("main.tf"), format!("{header}{main}"))?;
-        Ok(())
+        write_main(&self.folder, main)
     }
 
     /// The working directory.

@@ -91,6 +91,16 @@ impl World {
         Terraform::new(&self.scratch(name), &self.cli_config, &self.daemon, main)
     }
 
+    /// An example of the repository, in a copy of all examples (modules are found beside it).
+    pub fn example(&self, name: &str) -> Result<Terraform> {
+        let copy = self.scratch(&format!("examples-of-{name}"));
+        run(Command::new("cp")
+            .arg("-R")
+            .arg(repository().join("examples"))
+            .arg(&copy))?;
+        Terraform::existing(&copy.join(name), &self.cli_config, &self.daemon)
+    }
+
     /// Records of a topic as text lines, `count` of them or an error after the limit.
     pub fn records(&self, topic: &str, count: usize, limit: Duration) -> Result<Vec<String>> {
         let text = self.daemon.runnel(&[

@@ -1,6 +1,7 @@
 //! The trials, by what they show.
 
 mod change;
+mod examples;
 mod kills;
 mod refusals;
 mod secrets;
@@ -58,4 +59,5 @@ pub const ALL: &[(&str, TrialFn)] = &[
         "a_source_and_a_sink_run_side_by_side",
         side_by_side::source_and_sink,
     ),
+    ("the_quickstart_applies_and_captures", examples::quickstart),
 ];

@@ -1,10 +1,9 @@
 //! Where a password is, and where it is not.
 
 use crate::hcl::Seed;
-use crate::run;
 use crate::world::{World, grep};
 use anyhow::{Result, ensure};
-use std::process::Command;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// A unique password is in no state, plan, process, log, answer, topic or store.
@@ -38,10 +37,7 @@ pub fn no_trace(world: &mut World) -> Result<()> {
         "the state holds the password"
     );
     let unzipped = terraform.folder().join("plan");
-    run(Command::new("python3")
-        .args(["-m", "zipfile", "-e", "saved.tfplan"])
-        .arg(&unzipped)
-        .current_dir(terraform.folder()))?;
+    unzip(&terraform.folder().join("saved.tfplan"), &unzipped)?;
     let allowed = world.daemon.data().join("fleets");
     let mut hits = grep(terraform.folder(), &secret)?;
     hits.extend(grep(&world.daemon.data(), &secret)?);
@@ -75,6 +71,12 @@ pub fn no_trace(world: &mut World) -> Result<()> {
     world
         .rig
         .mariadb("DROP USER 'canary'@'%'; DROP DATABASE hidden")?;
+    Ok(())
+}
+
+/// A saved plan is a ZIP; what is deflated in it would not be found by its bytes.
+fn unzip(archive: &Path, folder: &Path) -> Result<()> {
+    zip::ZipArchive::new(std::fs::File::open(archive)?)?.extract(folder)?;
     Ok(())
 }
 
