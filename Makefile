@@ -79,8 +79,7 @@ demo-down: ## stop the demo and remove what it wrote
 
 .PHONY: bench
 bench: fetch ## figures of a release build
-	$(CARGO) build $(LOCKED) --release --workspace
-	tests/bench/run
+	RUNNEL_PROFILE=release $(CARGO) bench $(LOCKED) --package e2e --bench whole
 
 .PHONY: clean
 clean: ## remove what was built; the cache of downloads stays

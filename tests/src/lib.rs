@@ -1,1 +1,8 @@
-//! Nothing here but the tests.
+//! What trials and benchmarks share: real servers, the daemon as a process, the real terraform.
+
+pub mod daemon;
+pub mod hcl;
+pub mod process;
+pub mod rig;
+pub mod terraform;
+pub mod world;

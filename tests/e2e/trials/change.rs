@@ -1,8 +1,8 @@
 //! Changes of a running connector.
 
-use crate::hcl::Seed;
-use crate::world::World;
 use anyhow::{Result, ensure};
+use e2e::hcl::Seed;
+use e2e::world::World;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(30);

@@ -1,7 +1,7 @@
 //! Examples are documentation and test at once.
 
-use crate::world::World;
 use anyhow::{Result, ensure};
+use e2e::world::World;
 use std::time::Duration;
 
 /// The quickstart applies, captures as JSON, plans empty and goes.

@@ -1,9 +1,9 @@
 //! `kill -9` of everything in turn.
 
-use crate::hcl::Seed;
-use crate::world::World;
-use crate::{run, wait_for};
 use anyhow::{Context as _, Result, ensure};
+use e2e::hcl::Seed;
+use e2e::process::{run, wait_for};
+use e2e::world::World;
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -8,11 +8,7 @@ mod secrets;
 mod seed;
 mod side_by_side;
 
-use crate::world::World;
-use anyhow::Result;
-
-/// One trial.
-pub type TrialFn = fn(&mut World) -> Result<()>;
+use e2e::world::TrialFn;
 
 /// Every trial with its name, in the order in which they run.
 pub const ALL: &[(&str, TrialFn)] = &[

@@ -1,8 +1,8 @@
 //! What is refused at plan, and how it is said.
 
-use crate::hcl;
-use crate::world::World;
 use anyhow::{Result, ensure};
+use e2e::hcl;
+use e2e::world::World;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;

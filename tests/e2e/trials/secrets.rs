@@ -1,8 +1,8 @@
 //! Where a password is, and where it is not.
 
-use crate::hcl::Seed;
-use crate::world::{World, grep};
 use anyhow::{Result, ensure};
+use e2e::hcl::Seed;
+use e2e::world::{World, grep};
 use std::path::Path;
 use std::time::{Duration, Instant};
 

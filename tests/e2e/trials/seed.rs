@@ -1,8 +1,8 @@
 //! The seed's order of things: the connector first, its database later.
 
-use crate::hcl::Seed;
-use crate::world::World;
 use anyhow::{Result, ensure};
+use e2e::hcl::Seed;
+use e2e::world::World;
 use std::time::Duration;
 
 /// The connector is there before the database `early` is, and captures it from its creation on.

@@ -1,9 +1,9 @@
 //! A source and a sink at the same time, on the newer runtime.
 
-use crate::hcl;
-use crate::wait_for;
-use crate::world::World;
 use anyhow::{Result, ensure};
+use e2e::hcl;
+use e2e::process::wait_for;
+use e2e::world::World;
 use std::time::Duration;
 
 /// Debezium MariaDB 3.5 into Kafka, Debezium JDBC from Kafka into PostgreSQL.

@@ -1,16 +1,18 @@
 //! What the trials share: servers, daemon, provider mirror, archives.
 
 use crate::daemon::Daemon;
+use crate::process::{profile, repository, run, tail};
 use crate::rig::{self, Rig};
 use crate::terraform::{self, Terraform};
-use crate::trials::TrialFn;
-use crate::{repository, run, tail};
 use anyhow::{Context as _, Result, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
+
+/// One trial.
+pub type TrialFn = fn(&mut World) -> Result<()>;
 
 /// Everything, in the order in which it is dropped: daemon and workers before the servers.
 pub struct World {
@@ -27,14 +29,13 @@ impl World {
     /// Builds, downloads, starts.
     pub fn set_up() -> Result<Self> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        run(Command::new(cargo).current_dir(repository()).args([
-            "build",
-            "-q",
-            "-p",
-            "runnel",
-            "-p",
-            "terraform-provider-runnel",
-        ]))?;
+        let mut build = Command::new(cargo);
+        build.current_dir(repository()).args(["build", "-q"]);
+        build.args(["-p", "runnel", "-p", "terraform-provider-runnel"]);
+        if profile() == "release" {
+            build.arg("--release");
+        }
+        run(&mut build)?;
         let places = rig::fetch()?;
         let folder = tempfile::Builder::new().prefix("runnel-e2e-").tempdir()?;
         // Database servers run under users of their own and must get in.

@@ -1,7 +1,7 @@
 //! The real terraform, with a CLI configuration and a working directory of its own.
 
 use crate::daemon::Daemon;
-use crate::{binary, run_any};
+use crate::process::{binary, run_any};
 use anyhow::{Context as _, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! The daemon as a process of its own, as people run it.
 
-use crate::{binary, run};
+use crate::process::{binary, run, tail, wait_for};
 use anyhow::{Context as _, Result, bail};
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
@@ -70,7 +70,7 @@ impl Daemon {
             .stderr(log);
         self.child = Some(command.spawn().context("start the daemon")?);
         let url = format!("{}/healthz", self.endpoint());
-        crate::wait_for("the daemon to answer", Duration::from_secs(20), || {
+        wait_for("the daemon to answer", Duration::from_secs(20), || {
             Ok(reqwest::blocking::get(&url).is_ok_and(|answer| answer.status().is_success()))
         })
     }
@@ -84,6 +84,11 @@ impl Daemon {
             bail!("the daemon ended by itself: {status}");
         }
         Ok(())
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
     }
 
     /// Its base URL.
@@ -160,7 +165,7 @@ impl Drop for Daemon {
             {
                 eprintln!(
                     "{error:#}\n--- daemon.log ends with\n{}",
-                    crate::tail(&self.log_path(), 40)
+                    tail(&self.log_path(), 40)
                 );
             }
         }

@@ -1,6 +1,6 @@
 //! The real servers: broker, MariaDB, PostgreSQL, by `tests/rig/rig`.
 
-use crate::{repository, run};
+use crate::process::{repository, run};
 use anyhow::{Context as _, Result, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
