@@ -32,6 +32,8 @@ pub(super) struct Facts {
     pub tasks: Vec<TaskStatus>,
     pub workers: Vec<WorkerStatus>,
     pub topics: Vec<String>,
+    /// When the topics were asked for last.
+    pub topics_ms: u64,
     pub answered_ms: Option<u64>,
     pub settled: Option<Generation>,
     complaint: Option<(String, u64)>,

@@ -10,6 +10,9 @@ use runnel_api::connector::{TaskStatus, WorkerStatus};
 use runnel_planner::{Connect, ConnectState, Exit, Seen, Task, Worker, WorkerState};
 use std::collections::BTreeSet;
 
+/// Time between two questions for a connector's topics.
+const TOPICS_PERIOD_MS: u64 = 10_000;
+
 /// Builds what the planner may read. What could not be learned is left unknown.
 pub(super) async fn look(inner: &Inner, situation: &Situation, memory: &Memory) -> Seen {
     let listed = list(inner, situation, memory).await;
@@ -195,6 +198,7 @@ async fn ask(
             return Connect::Unknown;
         }
     };
+    topics(client, name, memory).await;
     let tasks: Vec<Task> = status
         .tasks
         .iter()
@@ -229,6 +233,22 @@ async fn ask(
         config_digest: digest(&config),
         tasks,
         reason: status.trace.as_deref().map(trace_root_line),
+    }
+}
+
+/// The topics that Connect has seen the connector use (KIP-558). They change rarely and serve
+/// readers only, so they are asked for now and then.
+async fn topics(client: &ConnectClient, name: &str, memory: &Memory) {
+    let due = memory.with(|facts| now_ms().saturating_sub(facts.topics_ms) > TOPICS_PERIOD_MS);
+    if !due {
+        return;
+    }
+    if let Ok(mut topics) = client.topics(name).await {
+        topics.sort_unstable();
+        memory.with(|facts| {
+            facts.topics = topics;
+            facts.topics_ms = now_ms();
+        });
     }
 }
 
