@@ -48,6 +48,10 @@ pub struct ConnectorSpec {
     /// Lets secret keys stand in `config`.
     #[serde(default)]
     pub allow_plaintext_secrets: bool,
+    /// The number by which the user says that the secrets beside the specification are new ones.
+    /// Kept so that an import can give it back; it means nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_wo_version: Option<i64>,
 }
 
 /// Whether a connector runs, as Kafka Connect names the states (KIP-875).

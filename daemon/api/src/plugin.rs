@@ -106,6 +106,10 @@ pub struct PluginSpec {
     pub description: String,
     /// Digest of the archive.
     pub sha256: Sha256Hex,
+    /// Where the archive came from, as the user wrote it. Shown, and compared by Terraform after an
+    /// import; the bytes alone count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 /// What a class in a plugin is for; written as Connect writes it (`GET /connector-plugins`, `PluginType`).

@@ -60,6 +60,7 @@ pub(super) fn put_plugin(store: &Store, bytes: &str) -> ContentRef {
         spec: PluginSpec {
             description: String::new(),
             sha256: staged.sha256.clone(),
+            source: None,
         },
         secrets: None,
         precondition: Precondition::None,
@@ -88,6 +89,7 @@ pub(super) fn connector(plugin: &ContentRef) -> ConnectorSpec {
         on_destroy: OnDestroy::DeleteInternalTopics,
         accept_position_loss: false,
         allow_plaintext_secrets: false,
+        config_wo_version: None,
     }
 }
 

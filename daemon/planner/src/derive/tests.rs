@@ -170,6 +170,7 @@ fn seed() -> Case {
             on_destroy: runnel_api::connector::OnDestroy::default(),
             accept_position_loss: false,
             allow_plaintext_secrets: false,
+            config_wo_version: None,
         },
         secret_keys: BTreeSet::from(["database.password".to_owned()]),
         cluster: KafkaClusterSpec {

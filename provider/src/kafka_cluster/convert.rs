@@ -1,0 +1,141 @@
+//! Between HCL and the wire.
+
+use super::KafkaCluster;
+use crate::daemon_client::{KafkaClusters, ObjectOf};
+use crate::lifecycle::Convert;
+use runnel_api::Arn;
+use runnel_api::kafka_cluster::{ClientAuthentication, Enforcement};
+use runnel_api::kafka_cluster::{EncryptionInTransit, KafkaClusterSpec};
+use tfplugin::value::Value;
+use tfplugin::{Diagnostic, Object};
+
+impl Convert<KafkaClusters> for KafkaCluster {
+    fn spec(&self, values: &Object) -> Result<KafkaClusterSpec, Diagnostic> {
+        Ok(KafkaClusterSpec {
+            bootstrap_servers: values.get("bootstrap_servers")?,
+            encryption_in_transit: encryption(values)?,
+            client_authentication: authentication(values)?,
+        })
+    }
+
+    fn state(&self, object: &ObjectOf<KafkaClusters>, carried: &Object) -> Object {
+        let mut state = Object::new()
+            .with("name", object.name.as_str())
+            .with("bootstrap_servers", object.spec.bootstrap_servers.as_str())
+            .with("encryption_in_transit", encryption_value(&object.spec))
+            .with("client_authentication", authentication_value(&object.spec))
+            .with("topic_arn", object.status.topic_arn.as_str())
+            .with("group_arn", object.status.group_arn.as_str())
+            .with(
+                "transactional_id_arn",
+                object.status.transactional_id_arn.as_str(),
+            )
+            .with("arn", object.arn.as_str())
+            .with("timeouts", carried.value("timeouts").clone());
+        let enforcement = match object.status.enforcement {
+            Enforcement::Acl => "ACL",
+            Enforcement::None => "NONE",
+        };
+        state.set("enforcement", enforcement);
+        state
+    }
+}
+
+/// Everything that follows from the cluster's ARN.
+pub(super) fn set_arns(planned: &mut Object, arn: &Arn) {
+    planned.set("arn", arn.as_str());
+    planned.set("topic_arn", arn.cluster_resources("topic"));
+    planned.set("group_arn", arn.cluster_resources("group"));
+    planned.set(
+        "transactional_id_arn",
+        arn.cluster_resources("transactional-id"),
+    );
+}
+
+fn encryption(values: &Object) -> Result<EncryptionInTransit, Diagnostic> {
+    let Some(block) = values.get::<Option<Object>>("encryption_in_transit")? else {
+        return Ok(EncryptionInTransit::default());
+    };
+    match block.get::<String>("type")?.as_str() {
+        "PLAINTEXT" => Ok(EncryptionInTransit::Plaintext),
+        "TLS" => Ok(EncryptionInTransit::Tls {
+            ca_certificate: block.get("ca_certificate")?,
+        }),
+        other => Err(stranger(other).at(block.path("type"))),
+    }
+}
+
+fn authentication(values: &Object) -> Result<ClientAuthentication, Diagnostic> {
+    let Some(block) = values.get::<Option<Object>>("client_authentication")? else {
+        return Ok(ClientAuthentication::default());
+    };
+    match block.get::<String>("type")?.as_str() {
+        "NONE" => Ok(ClientAuthentication::None),
+        "SCRAM_SHA_512" => Ok(ClientAuthentication::ScramSha512 {
+            username: block.get("username")?,
+        }),
+        "AWS_MSK_IAM" => Ok(ClientAuthentication::AwsMskIam),
+        other => Err(stranger(other).at(block.path("type"))),
+    }
+}
+
+fn stranger(kind: &str) -> Diagnostic {
+    Diagnostic::error("Invalid value", format!("There is no type {kind:?}."))
+}
+
+fn encryption_value(spec: &KafkaClusterSpec) -> Value {
+    match &spec.encryption_in_transit {
+        EncryptionInTransit::Plaintext => Value::object([("type", "PLAINTEXT")]),
+        EncryptionInTransit::Tls { ca_certificate } => Value::object([
+            ("type", Value::from("TLS")),
+            ("ca_certificate", ca_certificate.clone().into()),
+        ]),
+    }
+}
+
+fn authentication_value(spec: &KafkaClusterSpec) -> Value {
+    match &spec.client_authentication {
+        ClientAuthentication::None => Value::object([("type", "NONE")]),
+        ClientAuthentication::ScramSha512 { username } => Value::object([
+            ("type", Value::from("SCRAM_SHA_512")),
+            ("username", username.clone().into()),
+        ]),
+        ClientAuthentication::AwsMskIam => Value::object([("type", "AWS_MSK_IAM")]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_specification_reads_back_as_the_state_it_came_from() {
+        let values = Object::new()
+            .with("name", "shop")
+            .with("bootstrap_servers", "127.0.0.1:9092")
+            .with(
+                "encryption_in_transit",
+                Value::object([("type", "PLAINTEXT")]),
+            );
+        let spec = KafkaCluster.spec(&values).unwrap();
+        let object: ObjectOf<KafkaClusters> = serde_json::from_value(serde_json::json!({
+            "name": "shop", "id": "00000000-0000-0000-0000-000000000001", "arn": "arn:aws:kafka:r:a:cluster/shop/x-1",
+            "generation": 1, "spec": spec,
+            "status": {"topic_arn": "t/", "group_arn": "g/", "transactional_id_arn": "x/", "enforcement": "NONE"},
+        }))
+        .unwrap();
+        let state = KafkaCluster.state(&object, &Object::new());
+        assert_eq!(KafkaCluster.spec(&state), Ok(spec));
+        assert_eq!(state.value("enforcement").as_str(), Some("NONE"));
+    }
+
+    #[test]
+    fn a_type_that_nobody_knows_points_at_the_type() {
+        let values = Object::new().with("bootstrap_servers", "a:1").with(
+            "client_authentication",
+            Value::object([("type", "KERBEROS")]),
+        );
+        let refused = KafkaCluster.spec(&values).unwrap_err();
+        assert_eq!(refused.path.to_string(), "client_authentication.type");
+    }
+}
