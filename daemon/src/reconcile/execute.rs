@@ -8,7 +8,7 @@ use super::observe;
 use crate::fleet::{ConnectClient, FleetError, RestError, WorkerId};
 use crate::kafka::{KafkaAdmin, KafkaError, TopicOutcome, TopicWanted};
 use crate::store::{Advance, StoreError};
-use runnel_api::connector::ConnectorSpec;
+use runnel_api::connector::{ConnectorSpec, ConnectorState, DesiredState};
 use runnel_api::error::Warning;
 use runnel_api::{ErrorCode, Outcome, Problem};
 use runnel_planner::{Action, ConnectorPlan, Ending, Kafka, Preflight, Progress, Which};
@@ -381,6 +381,24 @@ impl Job<'_> {
             .await?)
     }
 
+    /// Before an operation is seen to have ended, the state says what it ended in; the next pass
+    /// would do it a moment later.
+    fn tell_rest(&self) {
+        let Some(prepared) = self.situation.prepared(Which::Wanted) else {
+            return;
+        };
+        let state = match prepared.target.desired_state {
+            DesiredState::Running => ConnectorState::Running,
+            DesiredState::Paused => ConnectorState::Paused,
+            DesiredState::Stopped => ConnectorState::Stopped,
+        };
+        self.memory.with(|facts| {
+            if let Some(told) = &mut facts.told {
+                told.0 = state;
+            }
+        });
+    }
+
     fn warnings(&self) -> Vec<Warning> {
         self.memory
             .with(|facts| std::mem::take(&mut facts.warnings))
@@ -411,6 +429,9 @@ impl Job<'_> {
                 Advance::ended(*outcome, problem.clone().unwrap_or_else(unexplained))
             }
         };
+        if ending.outcome == Outcome::Succeeded {
+            self.tell_rest();
+        }
         let (id, advance) = (ending.operation, advance.warnings(warnings));
         let settled = self.progress.settled;
         let name = self.situation.name.clone();
