@@ -79,6 +79,7 @@ demo-down: ## stop the demo and remove what it wrote
 
 .PHONY: bench
 bench: fetch ## figures of a release build
+	$(CARGO) bench $(LOCKED) --package runnel-planner --bench pass
 	RUNNEL_PROFILE=release $(CARGO) bench $(LOCKED) --package e2e --bench whole
 
 .PHONY: clean
