@@ -1,10 +1,5 @@
 //! One pass over 1,000 connectors (the budget is 50 ms): settled ones, and ones whose worker died.
 
-#![allow(
-    missing_docs,
-    reason = "a benchmark has no readers of its documentation"
-)]
-
 use runnel_api::connector::DesiredState;
 use runnel_api::{Generation, Name};
 use runnel_planner::{

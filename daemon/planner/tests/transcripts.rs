@@ -2,11 +2,6 @@
 //!
 //! `UPDATE_TRANSCRIPTS=1 cargo test -p runnel-planner` writes them anew; read the difference.
 
-#![allow(
-    missing_docs,
-    reason = "a test binary has no readers of its documentation"
-)]
-
 mod toy;
 
 use proptest::prelude::*;
