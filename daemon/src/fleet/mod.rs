@@ -444,6 +444,7 @@ impl Fleet {
             for log in logs::in_time_order(&logs, []) {
                 fs::rename(&log, to.join(file_name(&log))).map_err(failed("move", &log))?;
             }
+            kept_logs::prune(&all);
         }
         remove_whole(&home).map_err(failed("remove", &home))
     }
