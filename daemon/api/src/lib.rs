@@ -9,6 +9,7 @@ pub mod connector;
 pub mod error;
 pub mod kafka_cluster;
 pub mod name;
+pub mod nearest;
 pub mod object;
 pub mod operation;
 pub mod plugin;

@@ -1,7 +1,7 @@
 //! How messages name a place in a policy, and how elements are read that take one value or a list.
 
 use crate::json::Json;
-use crate::nearest::nearest;
+use runnel_api::nearest::nearest;
 use runnel_api::{ErrorCode, Problem};
 
 /// The elements of one JSON object, in the order in which they stand.

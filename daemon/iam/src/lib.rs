@@ -20,7 +20,6 @@ pub mod trust;
 mod element;
 mod equivalence;
 mod json;
-mod nearest;
 
 pub use action::{Action, ResourceType};
 pub use condition::{ConditionKey, Context};

@@ -7,7 +7,6 @@
 mod capacity;
 mod class;
 mod history;
-mod nearest;
 mod position;
 mod runtime;
 mod secrets;
@@ -15,7 +14,7 @@ mod secrets;
 mod tests;
 
 pub use class::{BUILT_INS, BuiltIn};
-pub use nearest::nearest;
+use runnel_api::nearest::nearest;
 pub use secrets::{is_secret, placeholder};
 
 use runnel_api::connector::{ConnectorSpec, Derived};

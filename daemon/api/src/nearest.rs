@@ -62,6 +62,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_limit_grows_with_the_word_and_a_tie_says_nothing() {
+        let keys = ["tasks.max", "connector.class", "database.include.list"];
+        assert_eq!(nearest("task.max", keys), Some("tasks.max"));
+        assert_eq!(nearest("conector.calss", keys), Some("connector.class"));
+        assert_eq!(
+            nearest("database.inlcude.lits", keys),
+            Some("database.include.list")
+        );
+        assert_eq!(nearest("max", keys), None);
+        assert_eq!(nearest("bat", ["cat", "rat"]), None);
+        assert_eq!(nearest(&"x".repeat(10_000), keys), None);
+    }
+
+    #[test]
     fn a_typo_finds_its_word_and_a_stranger_finds_none() {
         let words = ["ReadData", "WriteData", "Connect"];
         assert_eq!(nearest("ReadDta", words), Some("ReadData"));
