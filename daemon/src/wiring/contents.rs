@@ -2,50 +2,62 @@
 
 use crate::http::seams::{ByteStream, PluginContents};
 use crate::plugin::{Fit, Inspection, PluginFiles, ReceiveError, RuntimeIndex, receive};
-use crate::runtime::RuntimeRegistry;
+use crate::runtime::{Runtime, RuntimeRegistry};
 use crate::store::Store;
 use futures_util::future::BoxFuture;
 use runnel_api::plugin::{PluginStatus, RuntimeFit, Sha256Hex, StagedContent};
 use runnel_api::{ErrorCode, Problem};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The plugin folder with what is known of each content.
 pub(super) struct Contents {
     files: PluginFiles,
     store: Store,
-    runtimes: Arc<Vec<RuntimeIndex>>,
+    offers: Offers,
+}
+
+/// What the registered runtimes offer to plugins, read when a plugin is looked at: an index takes
+/// megabytes of memory and, from its file, a hundredth of a second.
+#[derive(Clone)]
+struct Offers {
+    runtimes: Arc<Vec<Runtime>>,
+    cache: PathBuf,
+}
+
+impl Offers {
+    /// Blocks on disk; the first time for each runtime also for reading its jars.
+    fn read(&self) -> Vec<RuntimeIndex> {
+        let mut indexes = Vec::new();
+        for runtime in self.runtimes.iter() {
+            let java = u16::try_from(runtime.java.major).unwrap_or(u16::MAX);
+            match RuntimeIndex::open(&runtime.name, &runtime.home, &self.cache) {
+                Ok(index) => indexes.push(index.with_java(java)),
+                Err(error) => {
+                    tracing::error!(runtime = runtime.name, %error, "the runtime's jars cannot be read; no plugin fits it");
+                }
+            }
+        }
+        indexes
+    }
 }
 
 impl Contents {
-    /// Reads what each runtime offers (kept in a file, so only the first start takes a second), and
-    /// looks again at contents that were found with other runtimes.
+    /// Looks again at contents that were found with other runtimes.
     pub(super) async fn open(
         files: PluginFiles,
         store: Store,
         registry: &RuntimeRegistry,
         data_dir: &Path,
     ) -> Self {
-        let runtimes = registry.runtimes.clone();
-        let cache = data_dir.join("runtime-index");
-        let indexed = tokio::task::spawn_blocking(move || {
-            let mut indexes = Vec::new();
-            for runtime in &runtimes {
-                match RuntimeIndex::open(&runtime.name, &runtime.home, &cache) {
-                    Ok(index) => indexes.push(
-                        index.with_java(u16::try_from(runtime.java.major).unwrap_or(u16::MAX)),
-                    ),
-                    Err(error) => {
-                        tracing::error!(runtime = runtime.name, %error, "the runtime's jars cannot be read; no plugin fits it");
-                    }
-                }
-            }
-            indexes
-        });
+        let offers = Offers {
+            runtimes: Arc::new(registry.runtimes.clone()),
+            cache: data_dir.join("runtime-index"),
+        };
         let contents = Self {
             files,
             store,
-            runtimes: Arc::new(indexed.await.unwrap_or_default()),
+            offers,
         };
         contents.look_again().await;
         contents
@@ -54,9 +66,10 @@ impl Contents {
     /// Contents that were inspected before a runtime came or went are inspected anew.
     async fn look_again(&self) {
         let names: Vec<String> = self
+            .offers
             .runtimes
             .iter()
-            .map(|index| index.name().to_owned())
+            .map(|runtime| runtime.name.clone())
             .collect();
         let all = match self.store.run(super::super::store::Store::contents).await {
             Ok(all) => all,
@@ -92,10 +105,10 @@ impl Contents {
     }
 
     async fn inspect(&self, sha256: &Sha256Hex, size: u64) -> Result<StagedContent, Problem> {
-        let (files, runtimes) = (self.files.clone(), self.runtimes.clone());
+        let (files, offers) = (self.files.clone(), self.offers.clone());
         let digest = sha256.clone();
         let inspected = tokio::task::spawn_blocking(move || {
-            files.inspect(&digest, size, &runtimes.iter().collect::<Vec<_>>())
+            files.inspect(&digest, size, &offers.read().iter().collect::<Vec<_>>())
         });
         inspected
             .await
@@ -120,9 +133,9 @@ impl PluginContents for Contents {
                     other => Problem::new(ErrorCode::InvalidArgument, other.to_string())
                         .hint("Send it again"),
                 })?;
-            let (files, runtimes) = (self.files.clone(), self.runtimes.clone());
+            let (files, offers) = (self.files.clone(), self.offers.clone());
             let registered = tokio::task::spawn_blocking(move || {
-                files.register(&received, &runtimes.iter().collect::<Vec<_>>())
+                files.register(&received, &offers.read().iter().collect::<Vec<_>>())
             });
             let content = registered
                 .await
