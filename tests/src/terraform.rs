@@ -147,7 +147,7 @@ impl Terraform {
         // Flags come before addresses and files.
         let (first, rest) = arguments.split_first().context("a command")?;
         let flags: &[&str] = match *first {
-            "init" | "show" | "state" => &[],
+            "init" | "show" | "state" | "output" => &[],
             _ => &["-no-color", "-input=false"],
         };
         let all: Vec<&str> = [&[*first], flags, rest].concat();

@@ -98,6 +98,11 @@ pub fn restart(world: &mut World) -> Result<()> {
     );
     let before = world.daemon.worker_pids("again")?;
     world.daemon.runnel(&["restart", "again"])?;
+    let logs = world.daemon.runnel(&["logs", "again", "--tail", "2000"])?;
+    ensure!(
+        logs.contains("Kafka Connect worker initialized") || logs.contains("Kafka Connect started"),
+        "the logs do not tell of a start: {logs}"
+    );
     ensure!(
         world.daemon.worker_pids("again")? != before,
         "the worker is the same process"

@@ -12,6 +12,7 @@ use e2e::world::TrialFn;
 
 /// Every trial with its name, in the order in which they run.
 pub const ALL: &[(&str, TrialFn)] = &[
+    ("the_doctor_finds_nothing_to_treat", refusals::doctor),
     (
         "archives_that_are_unsafe_or_empty_are_refused_at_plan",
         refusals::archives,

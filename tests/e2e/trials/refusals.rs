@@ -96,6 +96,23 @@ fn stored(world: &World) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// The doctor finds nothing to treat on a machine that runs all trials; runtimes are listed.
+pub fn doctor(world: &mut World) -> Result<()> {
+    let text = world.daemon.runnel(&["doctor"])?;
+    for part in ["java", "data folder", "port", "cgroups", "3.9", "4.3"] {
+        ensure!(
+            text.contains(part),
+            "the doctor does not look at {part}: {text}"
+        );
+    }
+    let listed = world.daemon.runnel(&["runtime", "list"])?;
+    ensure!(
+        listed.contains("3.9.2") && listed.contains("4.3.1"),
+        "{listed}"
+    );
+    Ok(())
+}
+
 /// No daemon, a wrong token, a wrong address: one error each, with what to do.
 pub fn daemon_out_of_reach(world: &mut World) -> Result<()> {
     let main = "resource \"runnel_role\" \"this\" {\n  name = \"r\"\n}\n";

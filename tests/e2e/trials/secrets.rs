@@ -132,6 +132,12 @@ pub fn wrong_password(world: &mut World) -> Result<()> {
         .map(Iterator::count)
         .unwrap_or_default();
     ensure!(left == 0, "{left} fleets left in {}", fleets.display());
+    // Why it failed can still be read.
+    let logs = world.daemon.runnel(&["logs", "locked"])?;
+    ensure!(
+        !logs.trim().is_empty(),
+        "the logs of the failed create are gone"
+    );
     let password = world.rig.fact("RIG_MARIADB_PASSWORD")?.to_owned();
     terraform.write(&Seed::new("locked", "locked", &password).hcl(world)?)?;
     terraform

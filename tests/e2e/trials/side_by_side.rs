@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 use e2e::hcl;
 use e2e::process::wait_for;
+use e2e::terraform::Terraform;
 use e2e::world::World;
 use std::time::Duration;
 
@@ -31,6 +32,14 @@ pub fn source_and_sink(world: &mut World) -> Result<()> {
         let text = world.rig.psql_in(database, query).unwrap_or_default();
         Ok(text.trim() == "one,two")
     })?;
+    ensure!(
+        world.daemon.worker_pids("side-sink")?.len() == 2,
+        "the sink does not have its two workers"
+    );
+    let outputs = terraform.run(&["output"])?.expect(0)?;
+    outputs.says("health = \"RUNNING\"")?;
+    outputs.says("decoded = \"d\"")?;
+    imported(&terraform)?;
     let status = world.daemon.runnel(&["status"])?;
     ensure!(
         status.contains("side-source") && status.contains("side-sink"),
@@ -39,6 +48,23 @@ pub fn source_and_sink(world: &mut World) -> Result<()> {
     terraform.destroy()?.expect(0)?;
     world.rig.mariadb("DROP DATABASE store_")?;
     Ok(())
+}
+
+/// Forgets everything and imports it by name: the plan is empty again.
+fn imported(terraform: &Terraform) -> Result<()> {
+    for (address, name) in [
+        ("runnel_kafka_cluster.this", "side"),
+        ("runnel_plugin.mariadb", "side-mariadb"),
+        ("runnel_plugin.jdbc", "side-jdbc"),
+        ("runnel_role.this", "side"),
+        ("runnel_worker_configuration.json", "side-json"),
+        ("runnel_connector.source", "side-source"),
+        ("runnel_connector.sink", "side-sink"),
+    ] {
+        terraform.run(&["state", "rm", address])?.expect(0)?;
+        terraform.run(&["import", address, name])?.expect(0)?;
+    }
+    terraform.plan()?.expect(0).map(drop)
 }
 
 fn configuration(world: &World) -> Result<String> {
@@ -119,13 +145,25 @@ resource "runnel_connector" "source" {{
   config_wo_version          = 1
 {source}}}
 
+data "runnel_connector" "source" {{
+  name = runnel_connector.source.name
+}}
+
+output "health" {{
+  value = data.runnel_connector.source.health
+}}
+
+output "decoded" {{
+  value = provider::runnel::properties_decode("a=b\nc : d")["c"]
+}}
+
 resource "runnel_connector" "sink" {{
   name                       = "side-sink"
   kafka_cluster              = runnel_kafka_cluster.this.name
   plugins                    = [runnel_plugin.jdbc.ref]
   worker_configuration       = runnel_worker_configuration.json.ref
   service_execution_role_arn = runnel_role.this.arn
-  capacity                   = {{ autoscaling = {{ mcu_count = 1, min_worker_count = 1, max_worker_count = 2 }} }}
+  capacity                   = {{ provisioned = {{ mcu_count = 1, worker_count = 2 }} }}
   config_wo                  = {{ "connection.password" = "{postgres_password}" }}
   config_wo_version          = 1
 {sink}}}
