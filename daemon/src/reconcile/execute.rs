@@ -33,6 +33,9 @@ pub(super) enum ActionError {
     /// The Kafka cluster.
     #[error("the Kafka cluster did not do it")]
     Kafka(#[from] KafkaError),
+    /// Workers cannot be told.
+    #[error("the workers cannot be listed")]
+    Unlisted,
     /// No worker answers.
     #[error("no worker answers")]
     NoWorker,
@@ -238,7 +241,9 @@ impl Job<'_> {
     /// Tells the group that a dead member is gone, so that the next one does not wait for its
     /// session to end (measured: 3 s of silence instead of 11 s).
     async fn bury(&self, id: &str) -> Result<(), ActionError> {
-        let listed = observe::list(self.inner, self.situation, self.memory).await;
+        let listed = observe::list(self.inner, self.situation, self.memory)
+            .await
+            .ok_or(ActionError::Unlisted)?;
         let Some(seen) = listed.into_iter().find(|seen| seen.worker.as_str() == id) else {
             return Ok(());
         };

@@ -33,6 +33,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
+/// Pause after a pass that could not see enough to decide anything.
+const DOUBT_PAUSE_MS: u64 = 1_000;
+
 /// What the reconciler works with.
 pub struct Parts {
     /// What is wanted.
@@ -204,7 +207,7 @@ impl Reconciler {
             Ok(None) => u64::MAX,
             Err(error) => {
                 memory.complain(&format!("{error:#}"));
-                now_ms() + 1_000
+                now_ms() + DOUBT_PAUSE_MS
             }
         }
     }
@@ -213,7 +216,9 @@ impl Reconciler {
         let Some(situation) = goal::situation(&self.inner, name, memory).await? else {
             return Ok(None);
         };
-        let seen = observe::look(&self.inner, &situation, memory).await;
+        let Some(seen) = observe::look(&self.inner, &situation, memory).await else {
+            return Ok(Some(now_ms() + DOUBT_PAUSE_MS));
+        };
         let view = View {
             goal: situation.goal.clone(),
             seen,

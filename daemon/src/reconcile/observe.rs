@@ -1,7 +1,7 @@
 //! A look at one connector: its processes from disk and `/proc`, its status from a ready worker.
 
 use super::Inner;
-use super::goal::{Situation, digest};
+use super::goal::{Situation, chain, digest};
 use super::memory::Memory;
 use crate::fleet::connect_rest::RunState;
 use crate::fleet::{ConnectClient, SeenWorker, WorkerState as FleetState, trace_root_line};
@@ -13,9 +13,10 @@ use std::collections::BTreeSet;
 /// Time between two questions for a connector's topics.
 const TOPICS_PERIOD_MS: u64 = 10_000;
 
-/// Builds what the planner may read. What could not be learned is left unknown.
-pub(super) async fn look(inner: &Inner, situation: &Situation, memory: &Memory) -> Seen {
-    let listed = list(inner, situation, memory).await;
+/// Builds what the planner may read. What could not be learned is left unknown; without the list
+/// of workers there is nothing to plan from.
+pub(super) async fn look(inner: &Inner, situation: &Situation, memory: &Memory) -> Option<Seen> {
+    let listed = list(inner, situation, memory).await?;
     let mut workers = Vec::new();
     let mut client = None;
     for seen in &listed {
@@ -50,13 +51,13 @@ pub(super) async fn look(inner: &Inner, situation: &Situation, memory: &Memory) 
         if client.is_none() {
             facts.tasks.clear();
         }
-        Seen {
+        Some(Seen {
             kafka: facts.kafka.clone(),
             workers,
             connect,
             preflight: facts.preflight.clone(),
             log_error,
-        }
+        })
     })
 }
 
@@ -66,7 +67,7 @@ pub(super) async fn client(
     situation: &Situation,
     memory: &Memory,
 ) -> Option<ConnectClient> {
-    for seen in list(inner, situation, memory).await {
+    for seen in list(inner, situation, memory).await? {
         if seen.stopping_since_ms.is_some() {
             continue;
         }
@@ -79,33 +80,36 @@ pub(super) async fn client(
     None
 }
 
-/// The connector's workers, dead ones included.
-pub(super) async fn list(inner: &Inner, situation: &Situation, memory: &Memory) -> Vec<SeenWorker> {
+/// The connector's workers, dead ones included; none when they cannot all be told. A worker that
+/// cannot be read may live, so nothing may be decided then: a second one would be started.
+pub(super) async fn list(
+    inner: &Inner,
+    situation: &Situation,
+    memory: &Memory,
+) -> Option<Vec<SeenWorker>> {
     let fleet = inner.parts.fleet.clone();
     let id = situation.id;
-    match tokio::task::spawn_blocking(move || fleet.list()).await {
-        Ok(Ok(listing)) => {
-            for unreadable in listing.unreadable.iter().filter(|it| it.connector_id == id) {
-                memory.complain(&format!(
-                    "worker {} of {} cannot be read: {}",
-                    unreadable.worker, situation.name, unreadable.reason
-                ));
-            }
-            listing
-                .workers
-                .into_iter()
-                .filter(|seen| seen.connector_id == id)
-                .collect()
-        }
+    let listing = match tokio::task::spawn_blocking(move || fleet.list()).await {
+        Ok(Ok(listing)) => listing,
         Ok(Err(error)) => {
-            memory.complain(&format!("cannot list workers: {error}"));
-            Vec::new()
+            memory.complain(&format!("cannot list workers: {}", chain(&error)));
+            return None;
         }
         Err(error) => {
             memory.complain(&format!("cannot list workers: {error}"));
-            Vec::new()
+            return None;
         }
+    };
+    let mut hidden = listing.unreadable.iter().filter(|it| it.connector_id == id);
+    if let Some(unreadable) = hidden.next() {
+        memory.complain(&format!(
+            "worker {} of {} cannot be read and may live, so nothing is done: {}",
+            unreadable.worker, situation.name, unreadable.reason
+        ));
+        return None;
     }
+    let own = |seen: &SeenWorker| seen.connector_id == id;
+    Some(listing.workers.into_iter().filter(own).collect())
 }
 
 fn worker(seen: &SeenWorker, ready: bool) -> Worker {
