@@ -1,5 +1,5 @@
 variable "runnel_endpoint" {
-  description = "Address of the daemon, such as http://127.0.0.1:8620."
+  description = "Address of the daemon, such as http://127.0.0.1:8083."
   type        = string
   default     = null
 }

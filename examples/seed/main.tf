@@ -25,7 +25,7 @@ locals {
 }
 
 # What the connector may do on the cluster. This cluster cannot enforce it (it asks nobody for a password); the plan
-# says so, and the policy is checked against what the connector needs all the same.
+# says so. The policy is parsed strictly and kept, and that the connector may assume the role is checked all the same.
 data "runnel_policy_document" "ecommerce" {
   statement {
     sid = "Cluster"

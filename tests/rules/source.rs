@@ -268,7 +268,9 @@ fn no_module_is_named_for_what_has_no_name() -> Result<()> {
     let files = files()?;
     let mut violations = Vec::new();
     for file in rust(&files) {
-        let nameless = ["utils", "util", "common", "types", "core", "misc"];
+        let nameless = [
+            "utils", "util", "common", "types", "core", "misc", "helpers", "helper",
+        ];
         let stem = file.path.trim_end_matches(".rs");
         if stem.split('/').any(|part| nameless.contains(&part)) {
             violations.push(file.path.clone());

@@ -4,8 +4,8 @@
 //! socket with mutual TLS. It starts three to five such processes for one command, so starting and ending are
 //! what users wait for: nothing is done before the handshake line that can be done after it.
 
+mod go_plugin;
 mod handshake;
-mod helpers;
 mod listener;
 pub mod log;
 mod pinned;
@@ -110,11 +110,11 @@ async fn serve_once<P: Provider>(provider: P, invitation: &Invitation) -> Result
         .max_encoding_message_size(MESSAGE_MAX);
     let server = tonic::transport::Server::builder()
         .add_service(provider)
-        .add_service(GrpcControllerServer::new(helpers::Controller::new(
+        .add_service(GrpcControllerServer::new(go_plugin::Controller::new(
             stop.clone(),
         )))
-        .add_service(GrpcStdioServer::new(helpers::Stdio::new(stop.clone())))
-        .add_service(GrpcBrokerServer::new(helpers::Broker::new(stop.clone())))
+        .add_service(GrpcStdioServer::new(go_plugin::Stdio::new(stop.clone())))
+        .add_service(GrpcBrokerServer::new(go_plugin::Broker::new(stop.clone())))
         .serve_with_incoming_shutdown(
             listener::Connections::new(listener, acceptor),
             stop.clone().cancelled_owned(),
