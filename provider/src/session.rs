@@ -153,6 +153,7 @@ impl Session {
                         .map(|content| &content.name),
                 ),
                 roles: only(&known.roles, references.role.iter()),
+                capacities: BTreeMap::new(),
             },
             changed: !others.is_disjoint(&planned.changed) || !role.is_disjoint(&planned.changed),
             open: !others.is_disjoint(&planned.open),

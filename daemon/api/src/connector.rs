@@ -4,11 +4,13 @@ use crate::arn::Arn;
 use crate::capacity::{Capacity, CapacitySummary};
 use crate::error::{Problem, Warning};
 use crate::kafka_cluster::{Enforcement, KafkaClusterSpec};
+use crate::log_delivery::LogDelivery;
 use crate::name::Name;
 use crate::object::{Generation, Object};
 use crate::operation::OperationId;
 use crate::plugin::{ContentRef, PluginSpec};
 use crate::role::RoleSpec;
+use crate::scaling::ScalingStatus;
 use crate::worker_configuration::WorkerConfigurationSpec;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +38,12 @@ pub struct ConnectorSpec {
     pub config: BTreeMap<String, String>,
     /// How many workers of which size.
     pub capacity: Capacity,
+    /// Where its workers' logs are delivered besides the daemon's folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_delivery: Option<LogDelivery>,
+    /// What is promised of each change of the source.
+    #[serde(default, skip_serializing_if = "Delivery::is_default")]
+    pub delivery: Delivery,
     /// Whether it runs.
     #[serde(default)]
     pub desired_state: DesiredState,
@@ -52,6 +60,29 @@ pub struct ConnectorSpec {
     /// Kept so that an import can give it back; it means nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_wo_version: Option<i64>,
+}
+
+/// What is promised of each change of the source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Delivery {
+    /// Each is in Kafka; after a fault some are there more than once.
+    #[default]
+    AtLeastOnce,
+    /// Each is there once for who reads committed records only: records and offsets are written in
+    /// one transaction (KIP-618). Source connectors whose class supports it.
+    ExactlyOnce,
+}
+
+impl Delivery {
+    /// True for [`Delivery::AtLeastOnce`], which specifications of older releases do not name.
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde's skip_serializing_if passes a reference"
+    )]
+    pub const fn is_default(&self) -> bool {
+        matches!(self, Self::AtLeastOnce)
+    }
 }
 
 /// Whether a connector runs, as Kafka Connect names the states (KIP-875).
@@ -145,6 +176,15 @@ pub struct WorkerStatus {
     pub state: String,
     /// When it was started, milliseconds since the Unix epoch.
     pub started_ms: u64,
+    /// Its size in MCUs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mcu_count: Option<u32>,
+    /// CPU time in percent of its MCUs between the last two samples, when it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_percent: Option<u32>,
+    /// Resident memory in MiB, when it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rss_mib: Option<u64>,
 }
 
 /// What follows from specifications alone; known at plan, never changed by what runs.
@@ -196,6 +236,13 @@ pub struct ConnectorStatus {
     /// Milliseconds since the last successful look at the worker; absent before the first.
     #[serde(default)]
     pub observed_age_ms: Option<u64>,
+    /// How it scales just now; absent before the first look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<ScalingStatus>,
+    /// Records that a sink has still to read, over all its partitions; absent for sources and
+    /// where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag: Option<u64>,
 }
 
 /// A connector.
@@ -238,6 +285,10 @@ pub struct Assumed {
     /// By name.
     #[serde(default)]
     pub roles: BTreeMap<Name, RoleSpec>,
+    /// Capacities of other connectors that are planned in the same run, by name: the host must have
+    /// room for all of them.
+    #[serde(default)]
+    pub capacities: BTreeMap<Name, Capacity>,
 }
 
 /// The answer to a preview. `derived` is absent when there are problems.

@@ -93,6 +93,8 @@ impl Noun for ConnectorSpec {
                 workers: live.workers,
                 topics: live.topics,
                 observed_age_ms: live.observed_age_ms,
+                scaling: live.scaling,
+                lag: live.lag,
             },
             name: object.name,
             id: object.id,
@@ -119,6 +121,8 @@ fn not_seen(deleting: bool) -> LiveStatus {
         workers: Vec::new(),
         topics: Vec::new(),
         observed_age_ms: None,
+        scaling: None,
+        lag: None,
     }
 }
 

@@ -10,6 +10,7 @@ use runnel_api::kafka_cluster::KafkaClusterSpec;
 use runnel_api::object::Generation;
 use runnel_api::plugin::{ContentRef, PluginStatus, Sha256Hex, StagedContent};
 use runnel_api::role::RoleSpec;
+use runnel_api::scaling::ScalingStatus;
 use runnel_api::server::RuntimeInfo;
 use runnel_api::worker_configuration::WorkerConfigurationSpec;
 use runnel_api::{Name, Problem};
@@ -122,6 +123,10 @@ pub struct LiveStatus {
     pub topics: Vec<String>,
     /// Milliseconds since the last successful look.
     pub observed_age_ms: Option<u64>,
+    /// How it scales.
+    pub scaling: Option<ScalingStatus>,
+    /// Records that a sink has still to read.
+    pub lag: Option<u64>,
 }
 
 /// Answers what is observed.

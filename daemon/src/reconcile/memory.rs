@@ -58,6 +58,8 @@ impl Memory {
                 workers: facts.workers.clone(),
                 topics: facts.topics.clone(),
                 observed_age_ms: facts.answered_ms.map(|at| now_ms().saturating_sub(at)),
+                scaling: None,
+                lag: None,
             })
         })
     }

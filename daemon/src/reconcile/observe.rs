@@ -158,6 +158,9 @@ fn told(seen: &SeenWorker, worker: &Worker) -> WorkerStatus {
         worker_id: seen.connect_worker_id(),
         state: state.to_owned(),
         started_ms: seen.started_ms,
+        mcu_count: Some(seen.launch.mcu_count),
+        cpu_percent: None,
+        rss_mib: None,
     }
 }
 

@@ -85,6 +85,8 @@ pub(super) fn connector(plugin: &ContentRef) -> ConnectorSpec {
             mcu_count: 1,
             worker_count: 1,
         },
+        log_delivery: None,
+        delivery: runnel_api::connector::Delivery::default(),
         desired_state: DesiredState::Running,
         on_destroy: OnDestroy::DeleteInternalTopics,
         accept_position_loss: false,

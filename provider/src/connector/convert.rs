@@ -42,6 +42,8 @@ impl Convert<Connectors> for Connector {
             kafkaconnect_version: version.as_str().map(str::to_owned),
             config: values.get("config")?,
             capacity: capacity::read(values)?,
+            log_delivery: None,
+            delivery: runnel_api::connector::Delivery::default(),
             desired_state: word(values, "desired_state", &DESIRED_STATES)?,
             on_destroy: word(values, "on_destroy", &ON_DESTROY)?,
             accept_position_loss: flag(values, "accept_position_loss")?,

@@ -166,6 +166,8 @@ fn seed() -> Case {
                 mcu_count: 1,
                 worker_count: 1,
             },
+            log_delivery: None,
+            delivery: runnel_api::connector::Delivery::default(),
             desired_state: runnel_api::connector::DesiredState::Running,
             on_destroy: runnel_api::connector::OnDestroy::default(),
             accept_position_loss: false,
