@@ -69,6 +69,8 @@ pub struct Timing {
 pub struct Capacity {
     /// Memory of one MCU in MiB.
     pub mcu_memory_mib: u32,
+    /// How many workers may be starting at one time.
+    pub starts_at_once: u32,
 }
 
 /// Why settings are refused: the file, the key, and what to do.
@@ -243,6 +245,7 @@ struct TimingEntry {
 #[serde(deny_unknown_fields)]
 struct CapacityEntry {
     mcu_memory_mib: Option<u32>,
+    starts_at_once: Option<u32>,
 }
 
 impl Config {
@@ -387,7 +390,25 @@ fn capacity(path: &Path, entry: &CapacityEntry) -> Result<Capacity, ConfigError>
             advice: "write at least 256: a worker does not start in less",
         });
     }
-    Ok(Capacity { mcu_memory_mib })
+    let starts_at_once = entry.starts_at_once.unwrap_or_else(cpus);
+    if starts_at_once == 0 {
+        return Err(ConfigError::Invalid {
+            origin: path.display().to_string(),
+            key: "capacity.starts_at_once".to_owned(),
+            wrong: "is 0, so that no worker could ever start".to_owned(),
+            advice: "write at least 1, or leave it out: one for each CPU",
+        });
+    }
+    Ok(Capacity {
+        mcu_memory_mib,
+        starts_at_once,
+    })
+}
+
+/// A starting worker keeps one CPU busy for 2–4 s (measured).
+fn cpus() -> u32 {
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u32::try_from(cpus).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

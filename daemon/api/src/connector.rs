@@ -76,10 +76,6 @@ pub enum Delivery {
 
 impl Delivery {
     /// True for [`Delivery::AtLeastOnce`], which specifications of older releases do not name.
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "serde's skip_serializing_if passes a reference"
-    )]
     pub const fn is_default(&self) -> bool {
         matches!(self, Self::AtLeastOnce)
     }

@@ -16,6 +16,7 @@ fn view(dead: bool) -> View {
     let worker = |state| Worker {
         id: "w-1".into(),
         launch_digest: "launch".into(),
+        group_digest: String::from("group"),
         started_ms: 1,
         stopping_since_ms: None,
         state,
@@ -44,6 +45,7 @@ fn view(dead: bool) -> View {
                 generation: Generation(1),
                 config_digest: "config".into(),
                 launch_digest: "launch".into(),
+                group_digest: String::from("group"),
                 workers: 1,
                 desired_state: DesiredState::Running,
             }),

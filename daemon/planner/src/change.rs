@@ -9,15 +9,24 @@ use crate::workers;
 use crate::world::{Connect, ConnectState, Target};
 use runnel_api::connector::DesiredState;
 
-/// Before workers of another launch are replaced, the connector stops and its position is read.
+/// What comes before workers are touched: where they can tell, another configuration is tried;
+/// where all of them have to go at once, the connector stops and its position is read.
 pub(crate) fn set_down(step: &mut Step<'_>, which: Which, target: &Target) -> Stage {
-    if !workers::launch_differs(step, target) || !workers::any_ready(step) {
+    if !workers::any_ready(step) {
         return Stage::Passes;
     }
-    match stop_and_record(step, which) {
-        Some(stage) => stage,
-        None => Stage::Passes,
-    }
+    let stage = if workers::group_differs(step, target) {
+        stop_and_record(step, which)
+    } else if holds_other_config(step, target) {
+        preflight(step, which, target)
+    } else {
+        None
+    };
+    stage.unwrap_or(Stage::Passes)
+}
+
+fn holds_other_config(step: &Step<'_>, target: &Target) -> bool {
+    matches!(&step.seen.connect, Connect::Present { config_digest, .. } if *config_digest != target.config_digest)
 }
 
 /// Makes Connect hold the target's configuration.

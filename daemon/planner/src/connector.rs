@@ -14,6 +14,9 @@ use crate::{change, steady, teardown, workers};
 use runnel_api::connector::{ConnectorState, DesiredState, Health};
 use runnel_api::{ErrorCode, Generation, OperationKind, Outcome, Problem};
 
+/// Time between looks while others are to be done first.
+const PATIENT_LOOK_MS: u64 = 500;
+
 /// Decides the next step.
 pub(crate) fn next(view: &View, now_ms: u64, timing: &Timing) -> ConnectorPlan {
     let mut step = Step::new(view, now_ms, timing);
@@ -80,6 +83,8 @@ pub(crate) struct Step<'a> {
     pub reason: Option<String>,
     pub waiting_on: Option<String>,
     pub calm: bool,
+    /// Nothing will change soon, though not all is well.
+    pub patient: bool,
     state: ConnectorState,
 }
 
@@ -96,6 +101,7 @@ impl<'a> Step<'a> {
             reason: None,
             waiting_on: None,
             calm: false,
+            patient: false,
             state: resting_state(&view.goal),
         }
     }
@@ -127,7 +133,13 @@ impl<'a> Step<'a> {
             }
         }
         if let Some(operation) = self.open(OperationKind::Restart) {
-            self.progress.replace_started_before_ms = Some(operation.accepted_ms);
+            let before_ms = Some(operation.accepted_ms);
+            if self.progress.replace_started_before_ms != before_ms {
+                self.progress.replace_started_before_ms = before_ms;
+                // Who asks for a restart has done something about the cause.
+                self.progress.worker_back_off.clear();
+                self.progress.task_back_off.clear();
+            }
         }
     }
 
@@ -153,6 +165,7 @@ impl<'a> Step<'a> {
             .roll_back
             .as_ref()
             .map_or(operation.accepted_ms, |roll_back| roll_back.since_ms);
+        let since_ms = since_ms.max(self.progress.queued_ms.unwrap_or(0));
         let spent_ms = self.now_ms.saturating_sub(since_ms);
         (spent_ms > self.timing.operation_ms).then(|| {
             let seconds = self.timing.operation_ms / 1000;
@@ -302,6 +315,8 @@ impl<'a> Step<'a> {
     fn finish(self) -> ConnectorPlan {
         let pause_ms = if self.calm && self.actions.is_empty() {
             self.timing.calm_look_ms
+        } else if self.patient && self.actions.is_empty() {
+            PATIENT_LOOK_MS
         } else {
             self.timing.busy_look_ms
         };

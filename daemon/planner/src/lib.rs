@@ -18,8 +18,8 @@ mod world;
 pub use back_off::BackOff;
 pub use plan::{Action, ConnectorPlan, Ending, Plan, Which};
 pub use world::{
-    Connect, ConnectState, Exit, Goal, Kafka, Life, OpenOperation, Preflight, Progress, RollBack,
-    Seen, Target, Task, Timing, View, Worker, WorkerState, World,
+    Connect, ConnectState, Exit, Goal, Host, Kafka, Life, OpenOperation, Preflight, Progress,
+    RollBack, Seen, Target, Task, Timing, View, Worker, WorkerState, World,
 };
 
 /// Decides the next step of every connector.

@@ -111,6 +111,10 @@ pub struct Target {
     pub config_digest: String,
     /// Digest of what a worker process is started with.
     pub launch_digest: String,
+    /// Digest of the part of it that all workers of one group must have in common: plugins, runtime,
+    /// cluster, internal topics. Workers that differ in the rest alone (size, worker configuration)
+    /// may serve side by side.
+    pub group_digest: String,
     /// How many workers.
     pub workers: u32,
     /// Whether it runs.
@@ -130,6 +134,18 @@ pub struct Seen {
     pub preflight: Option<Preflight>,
     /// The last error of the connector in a worker's log since it was resumed.
     pub log_error: Option<String>,
+    /// What the host has to give just now.
+    pub host: Host,
+}
+
+/// What the host has to give to one connector just now; none means: no limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Host {
+    /// How many workers may be started now. Workers that start share the CPUs, so a hundred at once
+    /// would all come late; those of other connectors that are starting count.
+    pub start_slots: Option<u32>,
+    /// MCUs that no connector holds.
+    pub free_mcus: Option<u32>,
 }
 
 /// What we know of the connector's Kafka cluster and of its internal topics there. Set by the
@@ -159,6 +175,8 @@ pub struct Worker {
     pub id: String,
     /// What it was started with.
     pub launch_digest: String,
+    /// The part of it that its group has in common.
+    pub group_digest: String,
     /// When it was started.
     pub started_ms: u64,
     /// When it was told to stop, if it was.
@@ -281,6 +299,9 @@ pub struct Progress {
     pub task_back_off: BackOff,
     /// When the teardown found the last worker dead.
     pub bare_since_ms: Option<u64>,
+    /// When a start last waited for those of other connectors; the time of an operation counts from
+    /// then.
+    pub queued_ms: Option<u64>,
 }
 
 /// A roll-back under way. Begun when a change fails after it touched something, ended when the

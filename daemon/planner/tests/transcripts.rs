@@ -112,11 +112,52 @@ fn an_update_of_the_launch_replaces_the_workers_of_a_stopped_connector() {
     let mut toy = settled();
     toy.put(Spec {
         launch: "launch-b",
+        group: "group-b",
         ..Spec::new("config-2")
     });
     toy.run(PASSES);
     assert_eq!(toy.ended[1].1, Outcome::Succeeded);
     check("update-launch", &toy);
+}
+
+#[test]
+fn workers_that_may_serve_side_by_side_are_rolled_before_the_configuration_changes() {
+    let mut toy = settled();
+    toy.put(Spec {
+        launch: "launch-b",
+        workers: 2,
+        ..Spec::new("config-2")
+    });
+    toy.run(PASSES);
+    assert_eq!(toy.ended[1].1, Outcome::Succeeded);
+    check("update-roll", &toy);
+}
+
+#[test]
+fn a_roll_whose_new_worker_dies_leaves_the_old_ones_running() {
+    let mut toy = settled();
+    toy.workers_start = false;
+    toy.put(Spec {
+        launch: "launch-b",
+        ..Spec::new("config-1")
+    });
+    toy.run(PASSES);
+    assert_eq!(toy.ended[1].1, Outcome::RolledBack);
+    assert!(!toy.text.contains("stop worker w1"));
+    check("update-roll-fails", &toy);
+}
+
+#[test]
+fn a_start_waits_for_those_of_other_connectors() {
+    let mut toy = Toy::new();
+    toy.seen.host.start_slots = Some(0);
+    toy.put(Spec::new("config-1"));
+    toy.run(4);
+    assert!(!toy.text.contains("start worker"));
+    toy.seen.host.start_slots = Some(1);
+    toy.run(PASSES);
+    assert_eq!(toy.ended, [(OperationKind::Create, Outcome::Succeeded)]);
+    check("create-queued", &toy);
 }
 
 #[test]
@@ -221,7 +262,7 @@ enum Event {
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let event = prop_oneof![
-        (0..6_usize).prop_map(Event::Put),
+        (0..7_usize).prop_map(Event::Put),
         Just(Event::Kill),
         any::<bool>().prop_map(Event::Kafka),
         Just(Event::Restart),
@@ -248,6 +289,11 @@ fn variety(number: usize) -> Spec {
         4 => Spec {
             launch: "launch-b",
             workers: 2,
+            ..Spec::new("config-2")
+        },
+        5 => Spec {
+            launch: "launch-c",
+            group: "group-c",
             ..Spec::new("config-2")
         },
         _ => Spec {

@@ -301,26 +301,15 @@ impl Fleet {
 
     /// Everything that is on disk, judged by `/proc`.
     pub fn list(&self) -> Result<Listing, FleetError> {
-        let mut listing = Listing::default();
-        for run in self.run_dirs()? {
-            let Some(connector_id) = connector_of(&run) else {
-                continue;
-            };
-            match seen::look(connector_id, &run) {
-                Ok(worker) => listing.workers.push(worker),
-                // Forgotten in this moment.
-                Err(_) if !run.exists() => {}
-                Err(e) => listing.unreadable.push(Unreadable {
-                    connector_id,
-                    worker: file_name(&run),
-                    reason: e.to_string(),
-                }),
-            }
-        }
-        listing
-            .workers
-            .sort_by_key(|worker| (worker.connector_id, worker.started_ms));
-        Ok(listing)
+        Ok(listing(self.run_dirs()?))
+    }
+
+    /// As [`Fleet::list`], for one connector.
+    pub fn list_of(&self, connector_id: Uuid) -> Result<Listing, FleetError> {
+        let home = self.home(connector_id);
+        Ok(listing(
+            watch::run_dirs_of(&home).map_err(failed("read", &home))?,
+        ))
     }
 
     /// A client for a worker that listens.
@@ -499,6 +488,29 @@ impl Fleet {
             Err(FleetError::NoSuchWorker(worker.clone()))
         }
     }
+}
+
+fn listing(runs: BTreeSet<PathBuf>) -> Listing {
+    let mut listing = Listing::default();
+    for run in runs {
+        let Some(connector_id) = connector_of(&run) else {
+            continue;
+        };
+        match seen::look(connector_id, &run) {
+            Ok(worker) => listing.workers.push(worker),
+            // Forgotten in this moment.
+            Err(_) if !run.exists() => {}
+            Err(e) => listing.unreadable.push(Unreadable {
+                connector_id,
+                worker: file_name(&run),
+                reason: e.to_string(),
+            }),
+        }
+    }
+    listing
+        .workers
+        .sort_by_key(|worker| (worker.connector_id, worker.started_ms));
+    listing
 }
 
 fn file_name(path: &Path) -> String {

@@ -250,9 +250,14 @@ impl Eyes {
 pub fn run_dirs(root: &Path) -> io::Result<BTreeSet<PathBuf>> {
     let mut runs = BTreeSet::new();
     for connector in visible(root)? {
-        runs.extend(visible(&connector.join("workers"))?);
+        runs.extend(run_dirs_of(&connector)?);
     }
     Ok(runs)
+}
+
+/// Run dirs of one connector.
+pub fn run_dirs_of(connector: &Path) -> io::Result<BTreeSet<PathBuf>> {
+    Ok(visible(&connector.join("workers"))?.into_iter().collect())
 }
 
 /// What is in a folder, but for names with a dot in front; nothing when it is no folder.

@@ -6,7 +6,7 @@ use super::memory::Memory;
 use crate::fleet::{ClassDataArchive, InternalTopics, LaunchRuntime, WorkerId, WorkerLaunch};
 use crate::runtime::ArchiveState;
 use crate::store::{Store, StoreError, Stored};
-use runnel_api::connector::{ConnectorSpec, Derived, OnDestroy};
+use runnel_api::connector::{ConnectorSpec, Delivery, Derived, OnDestroy};
 use runnel_api::kafka_cluster::KafkaClusterSpec;
 use runnel_api::plugin::{ContentRef, PluginStatus, Sha256Hex};
 use runnel_api::server::RuntimeInfo;
@@ -25,6 +25,8 @@ pub(super) struct Situation {
     pub progress: Progress,
     pub secret_keys: BTreeSet<String>,
     pub remains: Remains,
+    /// MCUs that it holds of the host.
+    pub mcus: u32,
     wanted: Option<Prepared>,
     settled: Option<Prepared>,
 }
@@ -124,6 +126,10 @@ pub(super) async fn situation(
         goal,
         secret_keys: row.stored.secret_keys.clone(),
         remains: remains(&row),
+        mcus: {
+            let capacity = &object.spec.capacity;
+            capacity.workers_min().saturating_mul(capacity.mcu_count())
+        },
         progress: row.progress,
         wanted: wanted.ok(),
         settled,
@@ -269,6 +275,7 @@ async fn prepare(
                 generation,
                 config_digest: digest(&config),
                 launch_digest: launch.digest.clone(),
+                group_digest: group_digest(&launch),
                 workers: references.spec.capacity.workers_min(),
                 desired_state: references.spec.desired_state,
             },
@@ -423,27 +430,51 @@ fn launch(
             name: runtime.name.clone(),
             libs: runtime.libs.clone(),
             kafka_version: runtime.kafka_version.clone(),
-            archive: None,
+            archive,
         },
         java: runtime.java.path.clone(),
         plugin_dirs,
         mcu_count: references.spec.capacity.mcu_count(),
-        mcu_memory_mib: inner.parts.mcu_memory_mib,
+        mcu_memory_mib: inner.parts.capacity.mcu_memory_mib,
         stop_deadline_ms: inner.timing.stop_deadline_ms,
-        exactly_once: false,
+        exactly_once: references.spec.delivery == Delivery::ExactlyOnce,
     };
     launch.digest = launch_digest(&launch);
-    // The archive changes how fast a worker starts, not what it does: a new one replaces nobody.
-    launch.runtime.archive = archive;
     Ok(launch)
 }
 
-/// Everything of a launch but the worker's id and the archive.
-fn launch_digest(launch: &WorkerLaunch) -> String {
+/// Everything of a launch but the worker's id and the archive, which changes how fast a worker
+/// starts, not what it does: a new one replaces nobody.
+///
+/// Computed anew also for launches of an older daemon, so that a field it did not know yet counts
+/// with its default.
+pub(super) fn launch_digest(launch: &WorkerLaunch) -> String {
+    digest_without(launch, &["worker", "digest"])
+}
+
+/// What the workers of one group must have in common: all but their size, how long they may take to
+/// stop, and the user's worker configuration.
+pub(super) fn group_digest(launch: &WorkerLaunch) -> String {
+    let own = [
+        "worker",
+        "digest",
+        "worker_properties",
+        "mcu_count",
+        "mcu_memory_mib",
+        "stop_deadline_ms",
+        "jvm",
+    ];
+    digest_without(launch, &own)
+}
+
+fn digest_without(launch: &WorkerLaunch, fields: &[&str]) -> String {
+    let mut launch = launch.clone();
+    launch.runtime.archive = None;
     let mut value = serde_json::to_value(launch).unwrap_or_default();
-    if let Some(fields) = value.as_object_mut() {
-        fields.remove("worker");
-        fields.remove("digest");
+    if let Some(object) = value.as_object_mut() {
+        for field in fields {
+            object.remove(*field);
+        }
     }
     Sha256Hex::of_bytes(value.to_string().as_bytes()).to_string()
 }

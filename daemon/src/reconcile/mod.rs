@@ -12,21 +12,24 @@
 mod aim;
 mod execute;
 mod goal;
+mod ledger;
 mod leftovers;
 mod memory;
 mod observe;
 mod stop;
 
-use crate::config::Timing as ConfiguredTiming;
+use crate::config::{Capacity as ConfiguredCapacity, Timing as ConfiguredTiming};
 use crate::fleet::Fleet;
 use crate::http::seams::LiveStatus;
 use crate::plugin::PluginFiles;
 use crate::runtime::RuntimeRegistry;
 use crate::store::{Advance, Store, StoreError, now_ms};
+use goal::Situation;
+use ledger::{Ledger, Limits};
 use memory::Memory;
 use runnel_api::connector::ConnectorSpec;
 use runnel_api::{Name, OperationId};
-use runnel_planner::{Action, ConnectorPlan, Timing, View, World, plan};
+use runnel_planner::{Action, ConnectorPlan, Host, Seen, Timing, View, World, plan};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -46,8 +49,8 @@ pub struct Parts {
     pub plugins: PluginFiles,
     /// Registered runtimes.
     pub runtimes: RuntimeRegistry,
-    /// Memory of one MCU in MiB.
-    pub mcu_memory_mib: u32,
+    /// What the host gives to workers.
+    pub capacity: ConfiguredCapacity,
     /// Waits and periods.
     pub timing: ConfiguredTiming,
 }
@@ -65,6 +68,8 @@ struct Inner {
     /// What is known of each connector besides what is stored; lost at a restart, and looked up
     /// again then.
     memories: Mutex<BTreeMap<Name, Arc<Memory>>>,
+    /// What connectors take of the host.
+    ledger: Ledger,
 }
 
 /// A connector that a task is tending, or when to look at it next.
@@ -88,12 +93,17 @@ impl Reconciler {
     /// Makes a reconciler; [`Reconciler::run`] starts it.
     pub fn new(parts: Parts) -> Self {
         let timing = planner_timing(&parts.timing);
+        let ledger = Ledger::new(Limits {
+            starts: Some(parts.capacity.starts_at_once),
+            mcus: None,
+        });
         Self {
             inner: Arc::new(Inner {
                 parts,
                 timing,
                 wake: Notify::new(),
                 memories: Mutex::default(),
+                ledger,
             }),
         }
     }
@@ -167,6 +177,7 @@ impl Reconciler {
         turns.retain(|name, turn| names.contains(name) || matches!(turn, Turn::Busy { .. }));
         self.lock_memories()
             .retain(|name, _| names.contains(name) || turns.contains_key(name));
+        self.inner.ledger.retain(|name| names.contains(name));
         for name in names {
             let turn = turns.entry(name.clone()).or_insert(Turn::Due(0));
             if !matches!(turn, Turn::Due(at) if *at <= now_ms()) {
@@ -219,17 +230,7 @@ impl Reconciler {
         let Some(seen) = observe::look(&self.inner, &situation, memory).await else {
             return Ok(Some(now_ms() + DOUBT_PAUSE_MS));
         };
-        let view = View {
-            goal: situation.goal.clone(),
-            seen,
-            progress: situation.progress.clone(),
-        };
-        let world = World {
-            now_ms: now_ms(),
-            timing: self.inner.timing.clone(),
-            connectors: BTreeMap::from([(name.clone(), view)]),
-        };
-        let Some(decided) = plan(&world).connectors.remove(name) else {
+        let Some(decided) = self.decide(&situation, &seen) else {
             return Ok(None);
         };
         self.tell(
@@ -259,6 +260,33 @@ impl Reconciler {
                 Ok(Some(decided.look_again_ms))
             }
         }
+    }
+
+    fn decide(&self, situation: &Situation, seen: &Seen) -> Option<ConnectorPlan> {
+        let now_ms = now_ms();
+        let name = &situation.name;
+        let view = |seen: Seen| View {
+            goal: situation.goal.clone(),
+            seen,
+            progress: situation.progress.clone(),
+        };
+        let choose = |host: Host| {
+            let world = World {
+                now_ms,
+                timing: self.inner.timing.clone(),
+                connectors: BTreeMap::from([(
+                    name.clone(),
+                    view(Seen {
+                        host,
+                        ..seen.clone()
+                    }),
+                )]),
+            };
+            plan(&world).connectors.remove(name)
+        };
+        self.inner
+            .ledger
+            .book(name, seen, now_ms, choose, |_| situation.mcus)
     }
 
     /// Status in memory for the API, what the operation waits for in the store, changes in the log.

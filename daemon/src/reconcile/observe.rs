@@ -1,13 +1,13 @@
 //! A look at one connector: its processes from disk and `/proc`, its status from a ready worker.
 
 use super::Inner;
-use super::goal::{Situation, chain, digest};
+use super::goal::{Situation, chain, digest, group_digest, launch_digest};
 use super::memory::Memory;
 use crate::fleet::connect_rest::RunState;
 use crate::fleet::{ConnectClient, SeenWorker, WorkerState as FleetState, trace_root_line};
 use crate::store::now_ms;
 use runnel_api::connector::{TaskStatus, WorkerStatus};
-use runnel_planner::{Connect, ConnectState, Exit, Seen, Task, Worker, WorkerState};
+use runnel_planner::{Connect, ConnectState, Exit, Host, Seen, Task, Worker, WorkerState};
 use std::collections::BTreeSet;
 
 /// Time between two questions for a connector's topics.
@@ -57,6 +57,7 @@ pub(super) async fn look(inner: &Inner, situation: &Situation, memory: &Memory) 
             connect,
             preflight: facts.preflight.clone(),
             log_error,
+            host: Host::default(),
         })
     })
 }
@@ -89,7 +90,7 @@ pub(super) async fn list(
 ) -> Option<Vec<SeenWorker>> {
     let fleet = inner.parts.fleet.clone();
     let id = situation.id;
-    let listing = match tokio::task::spawn_blocking(move || fleet.list()).await {
+    let listing = match tokio::task::spawn_blocking(move || fleet.list_of(id)).await {
         Ok(Ok(listing)) => listing,
         Ok(Err(error)) => {
             memory.complain(&format!("cannot list workers: {}", chain(&error)));
@@ -100,16 +101,14 @@ pub(super) async fn list(
             return None;
         }
     };
-    let mut hidden = listing.unreadable.iter().filter(|it| it.connector_id == id);
-    if let Some(unreadable) = hidden.next() {
+    if let Some(unreadable) = listing.unreadable.first() {
         memory.complain(&format!(
             "worker {} of {} cannot be read and may live, so nothing is done: {}",
             unreadable.worker, situation.name, unreadable.reason
         ));
         return None;
     }
-    let own = |seen: &SeenWorker| seen.connector_id == id;
-    Some(listing.workers.into_iter().filter(own).collect())
+    Some(listing.workers)
 }
 
 fn worker(seen: &SeenWorker, ready: bool) -> Worker {
@@ -138,7 +137,8 @@ fn worker(seen: &SeenWorker, ready: bool) -> Worker {
     };
     Worker {
         id: seen.worker.to_string(),
-        launch_digest: seen.launch.digest.clone(),
+        launch_digest: launch_digest(&seen.launch),
+        group_digest: group_digest(&seen.launch),
         started_ms: seen.started_ms,
         stopping_since_ms: seen.stopping_since_ms,
         state,

@@ -139,7 +139,7 @@ pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result
         fleet: fleet.clone(),
         plugins,
         runtimes: registry,
-        mcu_memory_mib: config.capacity.mcu_memory_mib,
+        capacity: config.capacity,
         timing: config.timing,
     });
     let waker = Arc::new(Waker(reconciler.clone()));

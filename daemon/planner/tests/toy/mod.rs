@@ -14,6 +14,7 @@ use std::fmt::Write as _;
 pub struct Spec {
     pub config: &'static str,
     pub launch: &'static str,
+    pub group: &'static str,
     pub workers: u32,
     pub desired_state: DesiredState,
     pub preflight: Option<&'static str>,
@@ -26,6 +27,7 @@ impl Spec {
         Self {
             config,
             launch: "launch-a",
+            group: "group-a",
             workers: 1,
             desired_state: DesiredState::Running,
             preflight: None,
@@ -105,6 +107,7 @@ impl Toy {
             generation: Generation(generation),
             config_digest: spec.config.into(),
             launch_digest: spec.launch.into(),
+            group_digest: spec.group.into(),
             workers: spec.workers,
             desired_state: spec.desired_state,
         }
@@ -251,6 +254,7 @@ impl Toy {
                 let worker = Worker {
                     id: format!("w{}", self.started),
                     launch_digest: self.spec_of(*which).launch.into(),
+                    group_digest: self.spec_of(*which).group.into(),
                     started_ms: self.now_ms,
                     stopping_since_ms: None,
                     state: WorkerState::Starting,
