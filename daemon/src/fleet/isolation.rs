@@ -67,6 +67,13 @@ enum Groups {
     None,
 }
 
+/// See [`Isolation::accounts`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Accounts {
+    pub(super) cpu: Option<PathBuf>,
+    pub(super) memory: Option<PathBuf>,
+}
+
 /// One file of a control group: name, value, whether it must be written.
 type Setting = (&'static str, String, bool);
 
@@ -220,6 +227,22 @@ impl Isolation {
             {
                 std::thread::sleep(Duration::from_millis(10));
             }
+        }
+    }
+
+    /// Folders in which the kernel may account for a worker: of CPU time and of memory. They need not exist.
+    pub(super) fn accounts(&self, worker: &WorkerId) -> Accounts {
+        let of = |base: &PathBuf| base.join(worker.as_str());
+        match &self.groups {
+            Groups::None => Accounts::default(),
+            Groups::V2 { base } => Accounts {
+                cpu: Some(of(base)),
+                memory: Some(of(base)),
+            },
+            Groups::V1 { cpu, memory } => Accounts {
+                cpu: cpu.as_ref().map(of),
+                memory: memory.as_ref().map(of),
+            },
         }
     }
 

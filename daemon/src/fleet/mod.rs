@@ -24,6 +24,7 @@ pub mod secrets;
 pub mod seen;
 pub mod shim;
 mod trace;
+pub mod usage;
 mod watch;
 mod worker_properties;
 
@@ -36,6 +37,7 @@ pub use run_dir::ExitInfo;
 pub use secrets::{Redactor, file_of_reference};
 pub use seen::{Listing, SeenWorker, Unreadable, WorkerState};
 pub use trace::trace_root_line;
+pub use usage::Usage;
 
 use ending::{end, never_started, remove_unfinished, remove_whole, signal};
 use launch::{LaunchPaths, plain};
