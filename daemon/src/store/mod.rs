@@ -9,6 +9,7 @@
 //! in one order, and each public method that writes is one transaction.
 
 mod contents;
+mod decisions;
 mod declared;
 mod generations;
 mod keys;
@@ -27,6 +28,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use decisions::DECISIONS_KEPT;
 pub use declared::{Declared, Reference};
 pub use generations::Recalled;
 pub use keys::ROOT_TOKEN_FILE;

@@ -267,11 +267,12 @@ fn remove(tx: &Connection, kind: Kind, name: &Name) -> Result<(), StoreError> {
     tx.execute("DELETE FROM objects WHERE kind = ?1 AND name = ?2", place)
         .map_err(StoreError::Sql)?;
     if kind == Kind::Connector {
-        tx.execute(
+        for sql in [
             "DELETE FROM connector_progress WHERE name = ?1",
-            [name.as_str()],
-        )
-        .map_err(StoreError::Sql)?;
+            "DELETE FROM scaling_decisions WHERE connector = ?1",
+        ] {
+            tx.execute(sql, [name.as_str()]).map_err(StoreError::Sql)?;
+        }
     }
     Ok(())
 }

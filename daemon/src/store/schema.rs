@@ -10,7 +10,7 @@ const SQLITE_MINIMUM: i32 = 3_051_003;
 
 /// One entry for each version of the schema, forward only. `PRAGMA user_version` counts how many
 /// of them were applied. Entries that were released are never edited.
-const MIGRATIONS: [&str; 1] = [VERSION_1];
+const MIGRATIONS: [&str; 2] = [VERSION_1, VERSION_2];
 
 /// Times are milliseconds since the Unix epoch; JSON columns hold what `runnel-api` serializes.
 const VERSION_1: &str = "
@@ -124,6 +124,17 @@ CREATE TABLE leftovers (
     note       TEXT    NOT NULL,
     created_ms INTEGER NOT NULL
 ) STRICT;
+";
+
+/// Decisions of scaling; `json` is a `ScalingDecision`.
+const VERSION_2: &str = "
+CREATE TABLE scaling_decisions (
+    number    INTEGER PRIMARY KEY AUTOINCREMENT,
+    connector TEXT    NOT NULL,
+    at_ms     INTEGER NOT NULL,
+    json      TEXT    NOT NULL
+) STRICT;
+CREATE INDEX scaling_decisions_by_connector ON scaling_decisions (connector, number);
 ";
 
 /// The version that this release writes.
