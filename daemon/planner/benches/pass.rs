@@ -1,7 +1,10 @@
 //! One pass over 1,000 connectors (the budget is 50 ms): settled ones, and ones whose worker died.
 
+use runnel_api::capacity::Capacity;
 use runnel_api::connector::DesiredState;
+use runnel_api::scaling::Size;
 use runnel_api::{Generation, Name};
+use runnel_planner::scale::{Policy, TaskLimit};
 use runnel_planner::{
     Connect, ConnectState, Exit, Goal, Life, Progress, Seen, Target, Task, Timing, View, Worker,
     WorkerState, World, plan,
@@ -46,7 +49,21 @@ fn view(dead: bool) -> View {
                 config_digest: "config".into(),
                 launch_digest: "launch".into(),
                 group_digest: String::from("group"),
-                workers: 1,
+                size: Size {
+                    workers: 1,
+                    mcu_count: 1,
+                },
+                policy: Policy::of(
+                    &Capacity::Autoscaling {
+                        mcu_count: 1,
+                        min_worker_count: 1,
+                        max_worker_count: 4,
+                        scale_in_cpu: 20,
+                        scale_out_cpu: 80,
+                        max_autoscaling_task_count: None,
+                    },
+                    TaskLimit::Unlimited,
+                ),
                 desired_state: DesiredState::Running,
             }),
             settled: None,

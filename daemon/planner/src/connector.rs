@@ -10,8 +10,9 @@
 
 use crate::plan::{Action, ConnectorPlan, Ending, Which};
 use crate::world::{Goal, Life, OpenOperation, Progress, RollBack, Seen, Target, Timing, View};
-use crate::{change, steady, teardown, workers};
+use crate::{change, resize, steady, teardown, workers};
 use runnel_api::connector::{ConnectorState, DesiredState, Health};
+use runnel_api::scaling::ScalingDecision;
 use runnel_api::{ErrorCode, Generation, OperationKind, Outcome, Problem};
 
 /// Time between looks while others are to be done first.
@@ -37,7 +38,11 @@ pub(crate) fn next(view: &View, now_ms: u64, timing: &Timing) -> ConnectorPlan {
         step.fail(problem);
         return step.finish();
     }
+    resize::normalise(&mut step, &target);
     run(&mut step, which, &target);
+    if step.decision.is_none() {
+        resize::consider(&mut step, &target);
+    }
     step.finish()
 }
 
@@ -85,6 +90,7 @@ pub(crate) struct Step<'a> {
     pub calm: bool,
     /// Nothing will change soon, though not all is well.
     pub patient: bool,
+    pub decision: Option<ScalingDecision>,
     state: ConnectorState,
 }
 
@@ -102,6 +108,7 @@ impl<'a> Step<'a> {
             waiting_on: None,
             calm: false,
             patient: false,
+            decision: None,
             state: resting_state(&view.goal),
         }
     }
@@ -257,6 +264,7 @@ impl<'a> Step<'a> {
         self.progress.offsets_recorded = false;
         self.progress.offsets_restored = false;
         self.progress.replace_started_before_ms = None;
+        self.progress.size_before = None;
     }
 
     pub(crate) fn conclude(
@@ -327,6 +335,7 @@ impl<'a> Step<'a> {
             health: self.health,
             reason: self.reason,
             waiting_on: self.waiting_on,
+            decision: self.decision,
             look_again_ms: self.now_ms.saturating_add(pause_ms),
         }
     }

@@ -71,6 +71,8 @@ pub struct Derivation {
     pub warnings: Vec<Warning>,
     /// The configuration to send to Connect, secrets as [`placeholder`]s.
     pub worker_config: BTreeMap<String, String>,
+    /// True for a class that is known to run one task, whatever `tasks.max` says.
+    pub runs_one_task: bool,
 }
 
 /// Problems and warnings as they are found.
@@ -117,7 +119,10 @@ pub fn derive(input: &DeriveInput<'_>) -> Derivation {
     }
     config.insert(String::from("name"), input.name.to_string());
     match runtime {
-        Some(runtime) if findings.problems.is_empty() => finish(input, runtime, config, findings),
+        Some(runtime) if findings.problems.is_empty() => Derivation {
+            runs_one_task: class.is_some_and(class::runs_one_task),
+            ..finish(input, runtime, config, findings)
+        },
         _ => Derivation {
             problems: findings.problems,
             warnings: findings.warnings,
@@ -150,6 +155,7 @@ fn finish(
         problems: findings.problems,
         warnings: findings.warnings,
         worker_config,
+        runs_one_task: false,
     }
 }
 

@@ -10,6 +10,7 @@ mod change;
 mod connector;
 pub mod derive;
 mod plan;
+mod resize;
 pub mod scale;
 mod steady;
 mod teardown;

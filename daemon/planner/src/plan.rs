@@ -2,6 +2,7 @@
 
 use crate::world::Progress;
 use runnel_api::connector::{ConnectorState, Health};
+use runnel_api::scaling::ScalingDecision;
 use runnel_api::{Generation, Name, OperationId, Outcome, Problem};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,6 +29,8 @@ pub struct ConnectorPlan {
     pub reason: Option<String>,
     /// What the open operation waits for.
     pub waiting_on: Option<String>,
+    /// What was decided on the size, when it is not fixed.
+    pub decision: Option<ScalingDecision>,
     /// When to look again at the latest, milliseconds since the Unix epoch.
     pub look_again_ms: u64,
 }

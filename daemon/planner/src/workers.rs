@@ -2,6 +2,7 @@
 
 use crate::connector::{Stage, Step};
 use crate::plan::{Action, Which};
+use crate::resize;
 use crate::world::{Kafka, Target, Worker, WorkerState};
 use runnel_api::connector::Health;
 use runnel_api::{ErrorCode, OperationKind, Problem};
@@ -102,11 +103,11 @@ fn roll(step: &mut Step<'_>, which: Which, target: &Target, oldest: String) -> S
     if starting > 0 {
         return step.wait("a new worker to be ready");
     }
-    let wanted = target.workers as usize;
+    let wanted = target.size.workers as usize;
     let all = alive(step).count();
     if new == 0 || (new < wanted && all <= wanted) {
         step.touch();
-        return start(step, which, 1);
+        return start(step, which, target, 1);
     }
     step.touch();
     stop(step, oldest);
@@ -115,7 +116,7 @@ fn roll(step: &mut Step<'_>, which: Which, target: &Target, oldest: String) -> S
 
 /// Starts what is missing and stops what is too much.
 pub(crate) fn fill(step: &mut Step<'_>, which: Which, target: &Target) -> Stage {
-    let wanted = target.workers as usize;
+    let wanted = target.size.workers as usize;
     let present = alive(step)
         .filter(|w| !step.progress.stopping.contains_key(&w.id))
         .count();
@@ -132,11 +133,11 @@ pub(crate) fn fill(step: &mut Step<'_>, which: Which, target: &Target) -> Stage 
     if present == wanted {
         return Stage::Passes;
     }
-    start(step, which, wanted - present)
+    start(step, which, target, wanted - present)
 }
 
 /// Starts workers unless those before did not stay alive, or the host is busy starting others.
-fn start(step: &mut Step<'_>, which: Which, missing: usize) -> Stage {
+fn start(step: &mut Step<'_>, which: Which, target: &Target, missing: usize) -> Stage {
     let serving = any_ready(step);
     let back_off = &step.progress.worker_back_off;
     if step.goal.operation.is_some() && back_off.failures >= STARTS_MAX {
@@ -151,7 +152,10 @@ fn start(step: &mut Step<'_>, which: Which, missing: usize) -> Stage {
         );
         return Stage::Holds;
     }
-    if !back_off.allows(step.now_ms) {
+    if serving && back_off.failures >= STARTS_MAX && resize::give_up(step, target) {
+        return Stage::Holds;
+    }
+    if !step.progress.worker_back_off.allows(step.now_ms) {
         return back_off_wait(step, serving);
     }
     let slots = step.seen.host.start_slots;
@@ -159,8 +163,11 @@ fn start(step: &mut Step<'_>, which: Which, missing: usize) -> Stage {
     for _ in 0..granted {
         step.actions.push(Action::StartWorker(which));
     }
+    let growing = step.progress.size_before.is_some();
     step.health = match (serving, step.goal.operation) {
-        (true, _) => Health::Degraded,
+        (true, Some(_)) => step.health,
+        (true, None) if growing => step.health,
+        (true, None) => Health::Degraded,
         (false, Some(_)) => Health::Unknown,
         (false, None) => Health::Failed,
     };
@@ -200,20 +207,21 @@ pub(crate) fn ready(step: &mut Step<'_>, _which: Which, target: &Target) -> Stag
     let ready = current(step, target)
         .filter(|w| w.state == WorkerState::Ready)
         .count();
-    let all = ready >= target.workers as usize;
+    let all = ready >= target.size.workers as usize;
     if all || (ready > 0 && step.goal.operation.is_none()) {
         if !all {
             step.health = Health::Degraded;
-            step.reason
-                .get_or_insert_with(|| format!("{ready} of {} workers are ready", target.workers));
+            step.reason.get_or_insert_with(|| {
+                format!("{ready} of {} workers are ready", target.size.workers)
+            });
         }
         return Stage::Passes;
     }
     step.health = Health::Unknown;
     step.wait(format!(
         "{} of {} workers to be ready",
-        target.workers as usize - ready,
-        target.workers
+        target.size.workers as usize - ready,
+        target.size.workers
     ))
 }
 

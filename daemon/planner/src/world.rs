@@ -1,7 +1,9 @@
 //! Everything a decision may read: what is wanted, what is seen, what was done so far.
 
 use crate::back_off::BackOff;
+use crate::scale::{self, Bucket, Policy};
 use runnel_api::connector::DesiredState;
+use runnel_api::scaling::Size;
 use runnel_api::{Generation, Name, OperationId, OperationKind, Problem};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,6 +39,8 @@ pub struct Timing {
     pub busy_look_ms: u64,
     /// Time between looks when all is as wanted.
     pub calm_look_ms: u64,
+    /// Times of scaling.
+    pub scaling: scale::Timing,
 }
 
 impl Default for Timing {
@@ -50,6 +54,7 @@ impl Default for Timing {
             no_task_ms: 8_000,
             busy_look_ms: 150,
             calm_look_ms: 3_000,
+            scaling: scale::Timing::default(),
         }
     }
 }
@@ -115,8 +120,10 @@ pub struct Target {
     /// cluster, internal topics. Workers that differ in the rest alone (size, worker configuration)
     /// may serve side by side.
     pub group_digest: String,
-    /// How many workers.
-    pub workers: u32,
+    /// How many workers of which size, within the policy.
+    pub size: Size,
+    /// Which sizes it may have.
+    pub policy: Policy,
     /// Whether it runs.
     pub desired_state: DesiredState,
 }
@@ -134,6 +141,8 @@ pub struct Seen {
     pub preflight: Option<Preflight>,
     /// The last error of the connector in a worker's log since it was resumed.
     pub log_error: Option<String>,
+    /// How busy its workers were, oldest first.
+    pub load: Vec<Bucket>,
     /// What the host has to give just now.
     pub host: Host,
 }
@@ -302,6 +311,12 @@ pub struct Progress {
     /// When a start last waited for those of other connectors; the time of an operation counts from
     /// then.
     pub queued_ms: Option<u64>,
+    /// The size that scaling has chosen; none while it never chose, and for fixed capacity.
+    pub size: Option<Size>,
+    /// The size before the last step, until the new one has settled.
+    pub size_before: Option<Size>,
+    /// When scaling chose another size last.
+    pub scaled_ms: Option<u64>,
 }
 
 /// A roll-back under way. Begun when a change fails after it touched something, ended when the

@@ -5,8 +5,10 @@
 mod toy;
 
 use proptest::prelude::*;
+use runnel_api::capacity::Capacity;
 use runnel_api::connector::DesiredState;
 use runnel_api::{OperationKind, Outcome};
+use runnel_planner::scale::TaskLimit;
 use runnel_planner::{Connect, Life};
 use toy::{Spec, Toy};
 
@@ -250,6 +252,76 @@ fn a_delete_without_kafka_leaves_the_topics_for_later() {
     check("delete-without-kafka", &toy);
 }
 
+fn autoscaled(tasks: TaskLimit) -> Spec {
+    let capacity = Capacity::Autoscaling {
+        mcu_count: 1,
+        min_worker_count: 1,
+        max_worker_count: 2,
+        scale_in_cpu: 20,
+        scale_out_cpu: 80,
+        max_autoscaling_task_count: None,
+    };
+    Spec {
+        scaled: Some((capacity, tasks)),
+        ..Spec::new("config-1")
+    }
+}
+
+fn loaded(tasks: TaskLimit) -> Toy {
+    let mut toy = Toy::new();
+    toy.put(autoscaled(tasks));
+    toy.run(PASSES);
+    toy.now_ms += 600_000;
+    toy.load(91, 3);
+    toy.run(PASSES);
+    toy
+}
+
+#[test]
+fn a_busy_connector_of_many_tasks_gets_a_worker_and_gives_it_back() {
+    let mut toy = loaded(TaskLimit::Unlimited);
+    assert_eq!(toy.seen.workers.len(), 2);
+    toy.now_ms += 1_000_000;
+    toy.load(5, 15);
+    toy.run(PASSES);
+    assert_eq!(toy.seen.workers.len(), 1);
+    check("scale-horizontal", &toy);
+}
+
+#[test]
+fn a_busy_connector_of_one_task_gets_a_bigger_worker_before_the_smaller_one_goes() {
+    let mut toy = loaded(TaskLimit::One);
+    toy.now_ms += 1_000_000;
+    toy.load(5, 15);
+    toy.run(PASSES);
+    check("scale-vertical", &toy);
+}
+
+#[test]
+fn a_size_that_does_not_come_to_life_is_given_up() {
+    let mut toy = Toy::new();
+    toy.put(autoscaled(TaskLimit::One));
+    toy.run(PASSES);
+    toy.now_ms += 600_000;
+    toy.workers_start = false;
+    toy.load(91, 3);
+    toy.run(PASSES);
+    assert_eq!(toy.seen.workers.len(), 1);
+    check("scale-given-up", &toy);
+}
+
+#[test]
+fn a_full_host_holds_the_size() {
+    let mut toy = Toy::new();
+    toy.put(autoscaled(TaskLimit::Unlimited));
+    toy.run(PASSES);
+    toy.now_ms += 600_000;
+    toy.seen.host.free_mcus = Some(0);
+    toy.load(91, 3);
+    toy.run(PASSES);
+    assert_eq!(toy.seen.workers.len(), 1);
+}
+
 /// Things that may happen to a connector at any time.
 #[derive(Clone, Debug)]
 enum Event {
@@ -258,15 +330,17 @@ enum Event {
     Kafka(bool),
     Restart,
     Look(usize),
+    Load(u32),
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let event = prop_oneof![
-        (0..7_usize).prop_map(Event::Put),
+        (0..9_usize).prop_map(Event::Put),
         Just(Event::Kill),
         any::<bool>().prop_map(Event::Kafka),
         Just(Event::Restart),
         (1..30_usize).prop_map(Event::Look),
+        (0..100_u32).prop_map(Event::Load),
     ];
     proptest::collection::vec(event, 1..20)
 }
@@ -291,6 +365,8 @@ fn variety(number: usize) -> Spec {
             workers: 2,
             ..Spec::new("config-2")
         },
+        6 => autoscaled(TaskLimit::One),
+        7 => autoscaled(TaskLimit::Unlimited),
         5 => Spec {
             launch: "launch-c",
             group: "group-c",
@@ -317,6 +393,10 @@ proptest! {
                 Event::Restart if toy.operation.is_none() => toy.open(OperationKind::Restart),
                 Event::Restart => {}
                 Event::Look(passes) => toy.run(passes),
+                Event::Load(percent) => {
+                    toy.now_ms += 1_000_000;
+                    toy.load(percent, 15);
+                }
             }
         }
         toy.kafka_up = true;

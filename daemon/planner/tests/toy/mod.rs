@@ -1,7 +1,10 @@
 //! A toy fleet: does what the planner says, at once, and lets a test break things.
 
+use runnel_api::capacity::Capacity;
 use runnel_api::connector::DesiredState;
+use runnel_api::scaling::{Size, Verdict};
 use runnel_api::{ErrorCode, Generation, Name, OperationId, OperationKind, Outcome, Problem};
+use runnel_planner::scale::{Bucket, Load, Policy, TaskLimit};
 use runnel_planner::{
     Action, Connect, ConnectState, ConnectorPlan, Exit, Goal, Kafka, Life, OpenOperation,
     Preflight, Progress, Seen, Target, Task, Timing, View, Which, Worker, WorkerState, World, plan,
@@ -16,6 +19,8 @@ pub struct Spec {
     pub launch: &'static str,
     pub group: &'static str,
     pub workers: u32,
+    /// In place of `workers`.
+    pub scaled: Option<(Capacity, TaskLimit)>,
     pub desired_state: DesiredState,
     pub preflight: Option<&'static str>,
     pub task_fails: Option<&'static str>,
@@ -29,6 +34,7 @@ impl Spec {
             launch: "launch-a",
             group: "group-a",
             workers: 1,
+            scaled: None,
             desired_state: DesiredState::Running,
             preflight: None,
             task_fails: None,
@@ -103,12 +109,23 @@ impl Toy {
 
     fn target(&self, generation: u64) -> Target {
         let spec = &self.specs[&generation];
+        let fixed = Capacity::Provisioned {
+            mcu_count: 1,
+            worker_count: spec.workers,
+        };
+        let policy = match &spec.scaled {
+            Some((capacity, tasks)) => Policy::of(capacity, *tasks),
+            None => Policy::of(&fixed, TaskLimit::Unlimited),
+        };
+        let wanted = self.progress.size.unwrap_or(policy.initial());
+        let size = policy.clamp(wanted);
         Target {
             generation: Generation(generation),
             config_digest: spec.config.into(),
-            launch_digest: spec.launch.into(),
+            launch_digest: launch_of(spec, size),
             group_digest: spec.group.into(),
-            workers: spec.workers,
+            size,
+            policy,
             desired_state: spec.desired_state,
         }
     }
@@ -149,6 +166,17 @@ impl Toy {
             if line != last {
                 let _ = writeln!(self.text, "{:>7} {line}", self.now_ms - 1_000_000);
                 last = line;
+            }
+            if let Some(decision) = decided
+                .decision
+                .as_ref()
+                .filter(|it| matches!(it.verdict, Verdict::Scale { .. }))
+            {
+                let _ = writeln!(
+                    self.text,
+                    "        {} | {}",
+                    decision.from, decision.evidence.text
+                );
             }
             self.progress = decided.progress;
             for action in &decided.actions {
@@ -221,6 +249,26 @@ impl Toy {
         &self.specs[&generation]
     }
 
+    fn target_of(&self, which: Which) -> Target {
+        self.target(match which {
+            Which::Wanted => self.generation,
+            Which::Settled => self.progress.settled.unwrap().0,
+        })
+    }
+
+    /// That many minutes at that load, the last one just over.
+    pub fn load(&mut self, percent: u32, minutes: u64) {
+        self.say(&format!("{percent} % CPU for {minutes} minutes"));
+        let end = self.now_ms / 60_000;
+        self.seen.load = (end - minutes..end)
+            .map(|minute| Bucket {
+                start_ms: minute * 60_000,
+                load: Load::Percent(percent),
+                lag: None,
+            })
+            .collect();
+    }
+
     pub fn kill_workers(&mut self) {
         self.say("kill -9 of all workers");
         for worker in &mut self.seen.workers {
@@ -253,7 +301,7 @@ impl Toy {
                 self.started += 1;
                 let worker = Worker {
                     id: format!("w{}", self.started),
-                    launch_digest: self.spec_of(*which).launch.into(),
+                    launch_digest: self.target_of(*which).launch_digest,
                     group_digest: self.spec_of(*which).group.into(),
                     started_ms: self.now_ms,
                     stopping_since_ms: None,
@@ -321,6 +369,13 @@ impl Toy {
         if let Some(open) = self.operation.take() {
             self.ended.push((open.kind, outcome));
         }
+    }
+}
+
+fn launch_of(spec: &Spec, size: Size) -> String {
+    match spec.scaled {
+        Some(_) => format!("{}@{}", spec.launch, size.mcu_count),
+        None => spec.launch.to_owned(),
     }
 }
 
