@@ -10,6 +10,7 @@ pub mod logs;
 pub mod plugin;
 pub mod reconcile;
 pub mod runtime;
+pub mod sampling;
 pub mod store;
 pub mod wiring;
 

@@ -11,7 +11,7 @@ use super::process::{Presence, ProcessId};
 use super::run_dir::{Started, WORKER, read_json};
 use super::seen::SeenWorker;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What a worker has used since its start, and what it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,22 +61,16 @@ impl Clock {
 fn of_process(id: &ProcessId, accounts: &Accounts, clock: Clock) -> Option<Usage> {
     let proc = Path::new("/proc").join(id.pid.to_string());
     let read = |file: &str| fs::read_to_string(proc.join(file)).ok();
-    let memory = accounts
-        .memory
-        .as_deref()
-        .filter(|group| holds(group, id.pid));
+    let member = |group: &Option<PathBuf>| group.clone().filter(|group| holds(group, id.pid));
+    let memory = member(&accounts.memory);
+    let cpu = member(&accounts.cpu).map_or(Counted::Elsewhere, |group| cpu_of_group(&group));
     let usage = Usage {
-        cpu_ns: match accounts
-            .cpu
-            .as_deref()
-            .filter(|group| holds(group, id.pid))
-            .and_then(cpu_of_group)
-        {
-            Some(counted) => counted?,
-            None => cpu_of_stat(&read("stat")?, clock.ticks)?,
+        cpu_ns: match cpu {
+            Counted::Here(nanoseconds) => nanoseconds?,
+            Counted::Elsewhere => cpu_of_stat(&read("stat")?, clock.ticks)?,
         },
         rss_bytes: rss_of_statm(&read("statm")?, clock.page)?,
-        oom_kills: memory.and_then(oom_kills_of_group),
+        oom_kills: memory.and_then(|group| oom_kills_of_group(&group)),
     };
     // Asked last: whatever was read above was then the worker's, not that of a later process with its pid.
     (id.presence() == Presence::Alive).then_some(usage)
@@ -89,19 +83,28 @@ fn holds(group: &Path, pid: u32) -> bool {
         .is_ok_and(|text| text.lines().any(|line| line == pid))
 }
 
-/// None when the group does not count CPU time; `Some(None)` when it does and its figure cannot be read.
-fn cpu_of_group(group: &Path) -> Option<Option<u64>> {
+/// Where the kernel counts a worker's CPU time. A property of the host; nobody moves it.
+enum Counted {
+    /// In the group; nanoseconds, none when they cannot be read, which is doubt and no reason to count elsewhere.
+    Here(Option<u64>),
+    /// The group only limits.
+    Elsewhere,
+}
+
+fn cpu_of_group(group: &Path) -> Counted {
     let file = |name: &str| {
         let path = group.join(name);
         path.exists()
             .then(|| fs::read_to_string(path).unwrap_or_default())
     };
     if let Some(text) = file("cpuacct.usage") {
-        return Some(text.trim().parse().ok());
+        return Counted::Here(text.trim().parse().ok());
     }
     // Version 1 has a `cpu.stat` too, without this key.
-    let microseconds = value(&file("cpu.stat")?, "usage_usec")?;
-    Some(microseconds.checked_mul(1_000))
+    match file("cpu.stat").and_then(|text| value(&text, "usage_usec")) {
+        Some(microseconds) => Counted::Here(microseconds.checked_mul(1_000)),
+        None => Counted::Elsewhere,
+    }
 }
 
 fn oom_kills_of_group(group: &Path) -> Option<u64> {

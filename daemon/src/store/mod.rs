@@ -13,6 +13,7 @@ mod decisions;
 mod declared;
 mod generations;
 mod keys;
+mod meter;
 mod objects;
 mod operations;
 mod private;
