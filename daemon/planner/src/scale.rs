@@ -9,7 +9,13 @@
 
 mod decision;
 mod meter;
+#[cfg(test)]
+mod meter_tests;
 mod policy;
+#[cfg(test)]
+mod policy_tests;
+#[cfg(test)]
+mod property_tests;
 #[cfg(test)]
 mod tests;
 mod wording;

@@ -29,8 +29,8 @@ pub struct Policy {
     scale_in: u32,
     scale_out: u32,
     tasks: TaskLimit,
-    /// `None` for provisioned capacity, else `max_autoscaling_task_count`, if it is set.
-    autoscaled: Option<Option<u32>>,
+    /// The most that `tasks.max` is replaced with; none if it stays as it is configured.
+    tasks_replaced: Option<u32>,
 }
 
 impl Policy {
@@ -62,7 +62,7 @@ impl Policy {
                 }
             }
         };
-        let (scale_in, scale_out, autoscaled) = match capacity {
+        let (scale_in, scale_out, tasks_replaced) = match capacity {
             Capacity::Provisioned { .. } => (SCALE_IN_DEFAULT, SCALE_OUT_DEFAULT, None),
             Capacity::Autoscaling {
                 scale_in_cpu,
@@ -72,7 +72,7 @@ impl Policy {
             } => (
                 *scale_in_cpu,
                 *scale_out_cpu,
-                Some(*max_autoscaling_task_count),
+                Some(max_autoscaling_task_count.unwrap_or(u32::MAX)),
             ),
         };
         Self {
@@ -85,7 +85,7 @@ impl Policy {
             scale_in,
             scale_out,
             tasks,
-            autoscaled,
+            tasks_replaced,
         }
     }
 
@@ -126,10 +126,10 @@ impl Policy {
     /// `max_autoscaling_task_count`. Beyond MSK it is never more than the class can use, so 1 for
     /// a class of a single task. It is replaced even where the minimum is the maximum.
     pub fn tasks_max(&self, size: Size) -> Option<u32> {
-        let cap = self.autoscaled?;
+        let most = self.tasks_replaced?;
         let by_size = size.mcus().saturating_mul(TASKS_PER_MCU);
         let usable = self.tasks_usable().unwrap_or(u32::MAX);
-        Some(by_size.min(cap.unwrap_or(u32::MAX)).min(usable).max(1))
+        Some(by_size.min(most).min(usable).max(1))
     }
 
     /// Tasks that the class can use; none if there is no end.

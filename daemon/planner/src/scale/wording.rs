@@ -164,9 +164,9 @@ pub(super) fn forecast(to: Size, percent: u32, share: u32, threshold: u32, fits:
 /// `45 s`, or `12 min`; fractions of a second only below ten.
 fn time(ms: u64) -> String {
     match ms {
-        0..10_000 if ms % 1_000 != 0 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        0..10_000 if !ms.is_multiple_of(1_000) => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
         0..120_000 => format!("{} s", ms / 1_000),
-        _ if ms % 60_000 == 0 => format!("{} min", ms / 60_000),
+        _ if ms.is_multiple_of(60_000) => format!("{} min", ms / 60_000),
         _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1_000),
     }
 }
