@@ -3,6 +3,9 @@
 //! Every key has a default that makes a working daemon for one user on one machine, so that the
 //! file may be missing. What is wrong in it is said with file, key and what to write instead.
 
+mod scaling;
+
+use scaling::ScalingEntry;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -47,6 +50,8 @@ pub struct Config {
     pub timing: Timing,
     /// What the machine gives.
     pub capacity: Capacity,
+    /// Times of autoscaling.
+    pub scaling: runnel_planner::scale::Timing,
 }
 
 /// Waits and periods.
@@ -219,6 +224,8 @@ struct File {
     timing: TimingEntry,
     #[serde(default)]
     capacity: CapacityEntry,
+    #[serde(default)]
+    scaling: ScalingEntry,
 }
 
 #[derive(Debug, Deserialize)]
@@ -313,6 +320,7 @@ impl Config {
                 .collect(),
             timing: timing(path, &file.timing)?,
             capacity: capacity(path, &file.capacity)?,
+            scaling: scaling::read(path, &file.scaling)?,
         })
     }
 

@@ -9,13 +9,18 @@ use crate::store::{Store, StoreError, Stored};
 use runnel_api::connector::{ConnectorSpec, Delivery, Derived, OnDestroy};
 use runnel_api::kafka_cluster::KafkaClusterSpec;
 use runnel_api::plugin::{ContentRef, PluginStatus, Sha256Hex};
+use runnel_api::scaling::Size;
 use runnel_api::server::RuntimeInfo;
 use runnel_api::worker_configuration::{self, WorkerConfigurationSpec};
 use runnel_api::{ErrorCode, Generation, Kind, Name, Operation, Problem};
 use runnel_planner::derive::{Current, DeriveInput, derive, placeholder};
+use runnel_planner::scale::{Policy, TaskLimit};
 use runnel_planner::{Goal, Life, OpenOperation, Progress, Target, Which};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
+
+/// The key that autoscaling replaces.
+const TASKS_MAX: &str = "tasks.max";
 
 /// A connector with everything that a pass needs of the store.
 pub(super) struct Situation {
@@ -268,19 +273,32 @@ async fn prepare(
             )));
         }
     };
-    let config = with_references(derivation.worker_config, &file_references);
+    let tasks = if derivation.runs_one_task {
+        TaskLimit::One
+    } else {
+        TaskLimit::Unlimited
+    };
+    let policy = Policy::of(&references.spec.capacity, tasks);
+    let size = policy.clamp(row.progress.size.unwrap_or(policy.initial()));
+    let mut config = with_references(derivation.worker_config, &file_references);
+    if let Some(tasks_max) = policy.tasks_max(size) {
+        config.insert(TASKS_MAX.to_owned(), tasks_max.to_string());
+    }
     Ok(
-        launch(inner, object.id, &object.name, &references, &derived).map(|launch| Prepared {
-            target: Target {
-                generation,
-                config_digest: digest(&config),
-                launch_digest: launch.digest.clone(),
-                group_digest: group_digest(&launch),
-                workers: references.spec.capacity.workers_min(),
-                desired_state: references.spec.desired_state,
-            },
-            config,
-            launch,
+        launch(inner, object.id, &object.name, &references, &derived, size).map(|launch| {
+            Prepared {
+                target: Target {
+                    generation,
+                    config_digest: digest(&config),
+                    launch_digest: launch.digest.clone(),
+                    group_digest: group_digest(&launch),
+                    size,
+                    policy,
+                    desired_state: references.spec.desired_state,
+                },
+                config,
+                launch,
+            }
         }),
     )
 }
@@ -384,6 +402,7 @@ fn launch(
     name: &Name,
     references: &References,
     derived: &Derived,
+    size: Size,
 ) -> Result<WorkerLaunch, Problem> {
     let version = &derived.kafkaconnect_version;
     let runtime = inner.parts.runtimes.get(version).ok_or_else(|| {
@@ -434,7 +453,7 @@ fn launch(
         },
         java: runtime.java.path.clone(),
         plugin_dirs,
-        mcu_count: references.spec.capacity.mcu_count(),
+        mcu_count: size.mcu_count,
         mcu_memory_mib: inner.parts.capacity.mcu_memory_mib,
         stop_deadline_ms: inner.timing.stop_deadline_ms,
         exactly_once: references.spec.delivery == Delivery::ExactlyOnce,

@@ -116,6 +116,7 @@ mod tests {
             health: Health::Unknown,
             reason: None,
             waiting_on: None,
+            decision: None,
             look_again_ms: 0,
         }
     }

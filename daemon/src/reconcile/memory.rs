@@ -1,5 +1,6 @@
 //! What is known of one connector besides what is stored: ages quickly, lost at a restart.
 
+use super::scaling::Load;
 use crate::http::seams::LiveStatus;
 use crate::store::now_ms;
 use runnel_api::connector::{ConnectorState, Health, TaskStatus, WorkerStatus};
@@ -36,6 +37,10 @@ pub(super) struct Facts {
     pub topics_ms: u64,
     pub answered_ms: Option<u64>,
     pub settled: Option<Generation>,
+    /// How busy its workers are.
+    pub load: Load,
+    /// Records that a sink has still to read.
+    pub lag: Option<u64>,
     complaint: Option<(String, u64)>,
 }
 
@@ -58,8 +63,8 @@ impl Memory {
                 workers: facts.workers.clone(),
                 topics: facts.topics.clone(),
                 observed_age_ms: facts.answered_ms.map(|at| now_ms().saturating_sub(at)),
-                scaling: None,
-                lag: None,
+                scaling: facts.load.told.clone(),
+                lag: facts.lag,
             })
         })
     }

@@ -16,6 +16,7 @@ mod ledger;
 mod leftovers;
 mod memory;
 mod observe;
+mod scaling;
 mod stop;
 
 use crate::config::{Capacity as ConfiguredCapacity, Timing as ConfiguredTiming};
@@ -23,11 +24,13 @@ use crate::fleet::Fleet;
 use crate::http::seams::LiveStatus;
 use crate::plugin::PluginFiles;
 use crate::runtime::RuntimeRegistry;
+use crate::sampling::Samples;
 use crate::store::{Advance, Store, StoreError, now_ms};
 use goal::Situation;
 use ledger::{Ledger, Limits};
 use memory::Memory;
 use runnel_api::connector::ConnectorSpec;
+use runnel_api::scaling::Size;
 use runnel_api::{Name, OperationId};
 use runnel_planner::{Action, ConnectorPlan, Host, Seen, Timing, View, World, plan};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,6 +56,10 @@ pub struct Parts {
     pub capacity: ConfiguredCapacity,
     /// Waits and periods.
     pub timing: ConfiguredTiming,
+    /// Times of autoscaling.
+    pub scaling: runnel_planner::scale::Timing,
+    /// What workers use.
+    pub samples: Samples,
 }
 
 /// The reconciler. Clones share everything.
@@ -92,7 +99,10 @@ struct Done {
 impl Reconciler {
     /// Makes a reconciler; [`Reconciler::run`] starts it.
     pub fn new(parts: Parts) -> Self {
-        let timing = planner_timing(&parts.timing);
+        let timing = Timing {
+            scaling: parts.scaling,
+            ..planner_timing(&parts.timing)
+        };
         let ledger = Ledger::new(Limits {
             starts: Some(parts.capacity.starts_at_once),
             mcus: None,
@@ -227,9 +237,10 @@ impl Reconciler {
         let Some(situation) = goal::situation(&self.inner, name, memory).await? else {
             return Ok(None);
         };
-        let Some(seen) = observe::look(&self.inner, &situation, memory).await else {
+        let Some(mut seen) = observe::look(&self.inner, &situation, memory).await else {
             return Ok(Some(now_ms() + DOUBT_PAUSE_MS));
         };
+        seen.load = scaling::look(&self.inner, &situation, memory, now_ms());
         let Some(decided) = self.decide(&situation, &seen) else {
             return Ok(None);
         };
@@ -240,6 +251,8 @@ impl Reconciler {
             memory,
         )
         .await?;
+        let target = situation.goal.wanted.as_ref().ok();
+        scaling::keep(&self.inner, name, &decided, target, &seen.load, memory).await?;
         if decided.progress != situation.progress {
             let (name, progress) = (name.clone(), decided.progress.clone());
             self.inner
@@ -286,7 +299,10 @@ impl Reconciler {
         };
         self.inner
             .ledger
-            .book(name, seen, now_ms, choose, |_| situation.mcus)
+            .book(name, seen, now_ms, choose, |decided| {
+                let size = decided.progress.size.map_or(0, Size::mcus);
+                size.max(situation.mcus)
+            })
     }
 
     /// Status in memory for the API, what the operation waits for in the store, changes in the log.

@@ -5,6 +5,7 @@ use super::goal::{Situation, chain, digest, group_digest, launch_digest};
 use super::memory::Memory;
 use crate::fleet::connect_rest::RunState;
 use crate::fleet::{ConnectClient, SeenWorker, WorkerState as FleetState, trace_root_line};
+use crate::sampling::ConnectorSample;
 use crate::store::now_ms;
 use runnel_api::connector::{TaskStatus, WorkerStatus};
 use runnel_planner::{Connect, ConnectState, Exit, Host, Seen, Task, Worker, WorkerState};
@@ -42,11 +43,12 @@ pub(super) async fn look(inner: &Inner, situation: &Situation, memory: &Memory) 
         None => Connect::Unknown,
     };
     let log_error = log_error(inner, situation, &connect).await;
+    let sample = inner.parts.samples.of(situation.id);
     memory.with(|facts| {
         facts.workers = listed
             .iter()
             .zip(&workers)
-            .map(|(seen, worker)| told(seen, worker))
+            .map(|(seen, worker)| told(seen, worker, sample.as_ref()))
             .collect();
         if client.is_none() {
             facts.tasks.clear();
@@ -57,6 +59,7 @@ pub(super) async fn look(inner: &Inner, situation: &Situation, memory: &Memory) 
             connect,
             preflight: facts.preflight.clone(),
             log_error,
+            load: Vec::new(),
             host: Host::default(),
         })
     })
@@ -145,7 +148,8 @@ fn worker(seen: &SeenWorker, ready: bool) -> Worker {
     }
 }
 
-fn told(seen: &SeenWorker, worker: &Worker) -> WorkerStatus {
+fn told(seen: &SeenWorker, worker: &Worker, sample: Option<&ConnectorSample>) -> WorkerStatus {
+    let sample = sample.and_then(|sample| sample.workers.get(&seen.worker));
     let state = match (&worker.state, seen.stopping_since_ms) {
         (WorkerState::Dead(_), _) => "DEAD",
         (_, Some(_)) => "STOPPING",
@@ -159,8 +163,10 @@ fn told(seen: &SeenWorker, worker: &Worker) -> WorkerStatus {
         state: state.to_owned(),
         started_ms: seen.started_ms,
         mcu_count: Some(seen.launch.mcu_count),
-        cpu_percent: None,
-        rss_mib: None,
+        cpu_percent: sample.and_then(|it| it.cpu_percent),
+        rss_mib: sample
+            .and_then(|it| it.usage)
+            .map(|usage| usage.rss_bytes >> 20),
     }
 }
 

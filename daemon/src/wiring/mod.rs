@@ -14,6 +14,7 @@ use crate::reconcile::{Parts, Reconciler};
 use crate::runtime::{
     self, AddRuntime, ArchiveChecks, ArchiveState, JavaSearch, Runtime, RuntimeRegistry,
 };
+use crate::sampling::Sampler;
 use crate::store::{Store, now_ms};
 use anyhow::Context as _;
 use contents::Contents;
@@ -134,6 +135,9 @@ pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result
         runtimes: infos.clone(),
         isolation: fleet.isolation().level().as_str().to_owned(),
     };
+    let period = Duration::from_millis(config.scaling.sample_ms);
+    let (mut sampler, samples) = Sampler::new(fleet.clone(), store.clone(), period)?;
+    sampler.look().await;
     let reconciler = Reconciler::new(Parts {
         store: store.clone(),
         fleet: fleet.clone(),
@@ -141,6 +145,8 @@ pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result
         runtimes: registry,
         capacity: config.capacity,
         timing: config.timing,
+        scaling: config.scaling,
+        samples,
     });
     let waker = Arc::new(Waker(reconciler.clone()));
     let api = Api::new(http::Parts {
@@ -155,7 +161,9 @@ pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result
         logs: Arc::new(Logs { fleet, store }),
         limits: http::Limits::default(),
     });
+    let sampling = tokio::spawn(sampler.run(ending.token.clone()));
     serve(&config, api, &reconciler, &ending).await?;
+    sampling.await.context("the sampler ended badly")?;
     if ending.stop_workers.load(Ordering::Acquire) {
         reconciler.stop_workers().await;
     }
