@@ -76,10 +76,6 @@ pub enum Delivery {
 
 impl Delivery {
     /// True for [`Delivery::AtLeastOnce`], which specifications of older releases do not name.
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "serde's skip_serializing_if passes a reference"
-    )]
     pub const fn is_default(&self) -> bool {
         matches!(self, Self::AtLeastOnce)
     }
@@ -289,6 +285,9 @@ pub struct Assumed {
     /// room for all of them.
     #[serde(default)]
     pub capacities: BTreeMap<Name, Capacity>,
+    /// Connectors that the same run destroys: they hold no capacity any more.
+    #[serde(default)]
+    pub destroyed: BTreeSet<Name>,
 }
 
 /// The answer to a preview. `derived` is absent when there are problems.
