@@ -69,6 +69,8 @@ pub struct Timing {
 pub struct Capacity {
     /// Memory of one MCU in MiB.
     pub mcu_memory_mib: u32,
+    /// MCUs of all workers together; none when they are not limited.
+    pub mcus: Option<u32>,
 }
 
 /// Why settings are refused: the file, the key, and what to do.
@@ -243,6 +245,7 @@ struct TimingEntry {
 #[serde(deny_unknown_fields)]
 struct CapacityEntry {
     mcu_memory_mib: Option<u32>,
+    mcus: Option<u32>,
 }
 
 impl Config {
@@ -387,7 +390,18 @@ fn capacity(path: &Path, entry: &CapacityEntry) -> Result<Capacity, ConfigError>
             advice: "write at least 256: a worker does not start in less",
         });
     }
-    Ok(Capacity { mcu_memory_mib })
+    if entry.mcus == Some(0) {
+        return Err(ConfigError::Invalid {
+            origin: path.display().to_string(),
+            key: "capacity.mcus".to_owned(),
+            wrong: "is 0, so that no connector could run".to_owned(),
+            advice: "write how many MCUs workers may have together, or leave it out for no limit",
+        });
+    }
+    Ok(Capacity {
+        mcu_memory_mib,
+        mcus: entry.mcus,
+    })
 }
 
 #[cfg(test)]
@@ -412,6 +426,7 @@ mod tests {
         assert_eq!(config.java, Path::new("java"));
         assert_eq!(config.timing.settle, SETTLE_DEFAULT);
         assert_eq!(config.capacity.mcu_memory_mib, MCU_MEMORY_MIB_DEFAULT);
+        assert_eq!(config.capacity.mcus, None);
     }
 
     #[test]
@@ -431,6 +446,7 @@ mod tests {
             kafka_timeout_ms = 5
             [capacity]
             mcu_memory_mib = 512
+            mcus = 6
             "#,
         )
         .unwrap();
@@ -440,6 +456,7 @@ mod tests {
         assert_eq!(config.runtimes["3.9"], Path::new("/opt/kafka-3.9.2"));
         assert_eq!(config.timing.kafka_timeout, Duration::from_millis(5));
         assert_eq!(config.capacity.mcu_memory_mib, 512);
+        assert_eq!(config.capacity.mcus, Some(6));
     }
 
     #[test]
@@ -457,6 +474,7 @@ mod tests {
             ),
             ("timing.settle_ms = 180000", vec!["operation_timeout_ms"]),
             ("capacity.mcu_memory_mib = 1", vec!["mcu_memory_mib", "256"]),
+            ("capacity.mcus = 0", vec!["capacity.mcus", "no limit"]),
             ("[runtimes.\"3.9\"]", vec!["home"]),
         ] {
             let error = parse(text).unwrap_err();
