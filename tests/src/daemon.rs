@@ -18,11 +18,16 @@ pub struct Daemon {
 impl Daemon {
     /// Writes a configuration, registers both runtimes, starts.
     pub fn start(folder: &Path, runtimes: &[(&str, &str)]) -> Result<Self> {
+        Self::start_with(folder, runtimes, "")
+    }
+
+    /// As [`Daemon::start`], with further lines of `runnel.toml`.
+    pub fn start_with(folder: &Path, runtimes: &[(&str, &str)], more: &str) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let port = free_port()?;
         let data = folder.join("data");
         let text = format!(
-            "listen = \"127.0.0.1:{port}\"\ndata_dir = \"{}\"\n",
+            "listen = \"127.0.0.1:{port}\"\ndata_dir = \"{}\"\n{more}\n",
             data.display()
         );
         fs::write(folder.join("runnel.toml"), text)?;

@@ -85,6 +85,14 @@ impl Rig {
             .args(["-At", "-d", database, "-c", sql]))
     }
 
+    /// Runs one of Kafka's own tools and gives what it prints.
+    pub fn kafka(&self, arguments: &[&str]) -> Result<String> {
+        run(Command::new(script())
+            .arg("kafka")
+            .arg(&self.folder)
+            .args(arguments))
+    }
+
     /// Names of the topics on the broker.
     pub fn topics(&self) -> Result<Vec<String>> {
         let text = run(Command::new(script())

@@ -92,6 +92,17 @@ impl World {
         Terraform::new(&self.scratch(name), &self.cli_config, &self.daemon, main)
     }
 
+    /// A daemon of a trial's own, on the same servers, with further lines of `runnel.toml`.
+    pub fn other_daemon(&self, name: &str, more: &str) -> Result<Daemon> {
+        let runtimes = [("4.3", self.place("RIG_RUNTIME_4_3")?)];
+        Daemon::start_with(&self.scratch(&format!("daemon-{name}")), &runtimes, more)
+    }
+
+    /// A Terraform configuration for a trial on another daemon.
+    pub fn terraform_on(&self, daemon: &Daemon, name: &str, main: &str) -> Result<Terraform> {
+        Terraform::new(&self.scratch(name), &self.cli_config, daemon, main)
+    }
+
     /// An example of the repository, in a copy of all examples (modules are found beside it).
     pub fn example(&self, name: &str) -> Result<Terraform> {
         let copy = self.scratch(&format!("examples-of-{name}"));

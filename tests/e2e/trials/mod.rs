@@ -4,6 +4,7 @@ mod change;
 mod examples;
 mod kills;
 mod refusals;
+mod scaling;
 mod secrets;
 mod seed;
 mod side_by_side;
@@ -55,6 +56,10 @@ pub const ALL: &[(&str, TrialFn)] = &[
     (
         "a_source_and_a_sink_run_side_by_side",
         side_by_side::source_and_sink,
+    ),
+    (
+        "a_busy_mirror_gets_three_workers_and_gives_two_back",
+        scaling::horizontal,
     ),
     ("the_quickstart_applies_and_captures", examples::quickstart),
 ];
