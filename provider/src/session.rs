@@ -154,6 +154,7 @@ impl Session {
                 ),
                 roles: only(&known.roles, references.role.iter()),
                 capacities: BTreeMap::new(),
+                destroyed: std::collections::BTreeSet::new(),
             },
             changed: !others.is_disjoint(&planned.changed) || !role.is_disjoint(&planned.changed),
             open: !others.is_disjoint(&planned.open),
