@@ -1,7 +1,7 @@
 //! The loads that the charts show, in thousandths of an MCU.
 
 use crate::simulation::Scene;
-use runnel_api::capacity::Capacity;
+use runnel_api::capacity::{Capacity, SCALE_OUT_DEFAULT};
 use runnel_planner::scale::TaskLimit;
 
 /// A load, and how the two kinds of connectors deal with it.
@@ -42,23 +42,23 @@ pub const CURVES: [Curve; 4] = [
 
 impl Curve {
     /// One to five workers of one MCU, of a sink with eight partitions.
-    pub fn horizontal(&self) -> Scene {
-        self.scene(5, TaskLimit::AtMost(8))
+    pub fn horizontal(&self, scale_in_cpu: u32) -> Scene {
+        self.scene(5, TaskLimit::AtMost(8), scale_in_cpu)
     }
 
     /// One worker of one to eight MCUs.
-    pub fn vertical(&self) -> Scene {
-        self.scene(8, TaskLimit::One)
+    pub fn vertical(&self, scale_in_cpu: u32) -> Scene {
+        self.scene(8, TaskLimit::One, scale_in_cpu)
     }
 
-    fn scene(&self, max_worker_count: u32, tasks: TaskLimit) -> Scene {
+    fn scene(&self, max_worker_count: u32, tasks: TaskLimit, scale_in_cpu: u32) -> Scene {
         Scene {
             capacity: Capacity::Autoscaling {
                 mcu_count: 1,
                 min_worker_count: 1,
                 max_worker_count,
-                scale_in_cpu: 20,
-                scale_out_cpu: 80,
+                scale_in_cpu,
+                scale_out_cpu: SCALE_OUT_DEFAULT,
                 max_autoscaling_task_count: None,
             },
             tasks,

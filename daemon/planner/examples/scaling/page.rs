@@ -3,7 +3,11 @@
 use crate::chart;
 use crate::curves::{CURVES, Curve};
 use crate::simulation::{Outcome, play};
+use runnel_api::capacity::SCALE_IN_DEFAULT;
 use std::fmt::Write as _;
+
+/// A scale-in threshold above the default, to compare.
+const EARLY: u32 = 40;
 
 const INTRODUCTION: &str = "# Scaling in figures
 
@@ -19,7 +23,8 @@ pub fn files() -> Vec<(String, String)> {
     let mut files = Vec::new();
     let mut page = INTRODUCTION.to_owned();
     for curve in &CURVES {
-        let (horizontal, vertical) = (play(&curve.horizontal()), play(&curve.vertical()));
+        let horizontal = play(&curve.horizontal(SCALE_IN_DEFAULT));
+        let vertical = play(&curve.vertical(SCALE_IN_DEFAULT));
         let panels = [
             ("Horizontal: 1 to 5 workers of 1 MCU", &horizontal),
             ("Vertical: 1 worker of 1 to 8 MCUs", &vertical),
@@ -42,7 +47,13 @@ fn section(page: &mut String, curve: &Curve, horizontal: &Outcome, vertical: &Ou
         "| | changes | MCU-hours | at the maximum all the time | without room | longest wait |\n",
     );
     page.push_str("|---|---|---|---|---|---|\n");
-    for (way, outcome, most) in [("horizontal", horizontal, 5), ("vertical", vertical, 8)] {
+    let early = (play(&curve.horizontal(EARLY)), play(&curve.vertical(EARLY)));
+    for (way, outcome, most) in [
+        ("horizontal", horizontal, 5),
+        ("horizontal, scale-in at 40 %", &early.0, 5),
+        ("vertical", vertical, 8),
+        ("vertical, scale-in at 40 %", &early.1, 8),
+    ] {
         let seconds = u64::try_from(outcome.minutes.len()).unwrap_or(0) * 60;
         let _ = writeln!(
             page,
