@@ -17,6 +17,8 @@ mod policy_tests;
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 mod wording;
 

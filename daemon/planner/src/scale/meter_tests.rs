@@ -1,4 +1,4 @@
-use super::tests::size;
+use super::testing::size;
 use super::{Bucket, Doubt, Load, Meter, Sample, Timing, WorkerUsage};
 use proptest::prelude::*;
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-use super::tests::{autoscaled, size};
+use super::testing::{autoscaled, size};
 use super::{Policy, TaskLimit};
 use runnel_api::capacity::Capacity;
 use runnel_api::scaling::ScalingMode;

@@ -1,4 +1,4 @@
-use super::tests::{NOW, autoscaled, buckets, size};
+use super::testing::{NOW, autoscaled, buckets, size};
 use super::*;
 use proptest::prelude::*;
 use runnel_api::capacity::{Capacity, WORKERS_MAX};

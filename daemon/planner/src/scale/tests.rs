@@ -1,119 +1,7 @@
-use super::*;
+use super::testing::{Case, NOW, autoscaled, buckets, holds, percents, scales, size, steady};
+use super::{Bucket, Doubt, Load, TaskLimit};
 use runnel_api::capacity::Capacity;
-use runnel_api::scaling::{Evidence, HoldReason, Size, Verdict};
-
-/// Noon or so; a multiple of a minute.
-pub(super) const NOW: u64 = 1_763_812_800_000;
-
-pub(super) fn autoscaled(mcu_count: u32, min: u32, max: u32, low: u32, high: u32) -> Capacity {
-    Capacity::Autoscaling {
-        mcu_count,
-        min_worker_count: min,
-        max_worker_count: max,
-        scale_in_cpu: low,
-        scale_out_cpu: high,
-        max_autoscaling_task_count: None,
-    }
-}
-
-pub(super) const fn size(workers: u32, mcu_count: u32) -> Size {
-    Size { workers, mcu_count }
-}
-
-/// Buckets that end now.
-pub(super) fn buckets(loads: &[Load]) -> Vec<Bucket> {
-    let count = loads.len() as u64;
-    let start = |index: usize| NOW - (count - index as u64) * 60_000;
-    let bucket = |(index, load): (usize, &Load)| Bucket {
-        start_ms: start(index),
-        load: *load,
-        lag: None,
-    };
-    loads.iter().enumerate().map(bucket).collect()
-}
-
-fn percents(percents: &[u32]) -> Vec<Bucket> {
-    buckets(
-        &percents
-            .iter()
-            .map(|it| Load::Percent(*it))
-            .collect::<Vec<_>>(),
-    )
-}
-
-fn steady(percent: u32, count: usize) -> Vec<Bucket> {
-    percents(&vec![percent; count])
-}
-
-/// Everything that a decision reads; each case changes what it is about.
-struct Case {
-    capacity: Capacity,
-    tasks: TaskLimit,
-    timing: Timing,
-    buckets: Vec<Bucket>,
-    fleet: FleetFacts,
-    free_mcus: Option<u32>,
-}
-
-impl Case {
-    /// Two of one to five workers of one MCU, all quiet for an hour.
-    fn of(buckets: Vec<Bucket>) -> Self {
-        Self {
-            capacity: autoscaled(1, 1, 5, 20, 80),
-            tasks: TaskLimit::Unlimited,
-            timing: Timing::default(),
-            buckets,
-            fleet: FleetFacts {
-                size: size(2, 1),
-                running: true,
-                operation_open: false,
-                rebalancing: false,
-                youngest_worker_started_ms: Some(NOW - 3_600_000),
-                last_action_ms: Some(NOW - 3_600_000),
-            },
-            free_mcus: None,
-        }
-    }
-
-    fn busy() -> Self {
-        Self::of(percents(&[91, 88, 93]))
-    }
-
-    fn idle() -> Self {
-        Self::of(steady(10, 15))
-    }
-
-    fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
-        change(&mut self);
-        self
-    }
-
-    fn decide(&self) -> (Verdict, Evidence) {
-        let policy = Policy::of(&self.capacity, self.tasks);
-        decide(
-            &policy,
-            &self.timing,
-            &self.buckets,
-            &self.fleet,
-            self.free_mcus,
-            NOW,
-        )
-    }
-}
-
-#[track_caller]
-fn holds(case: &Case, reason: HoldReason) -> Evidence {
-    let (verdict, evidence) = case.decide();
-    assert_eq!(verdict, Verdict::Hold { reason }, "{}", evidence.text);
-    evidence
-}
-
-#[track_caller]
-fn scales(case: &Case, to: Size) -> Evidence {
-    let (verdict, evidence) = case.decide();
-    assert_eq!(verdict, Verdict::Scale { to }, "{}", evidence.text);
-    evidence
-}
+use runnel_api::scaling::HoldReason;
 
 #[test]
 fn three_buckets_above_the_threshold_add_one_worker() {
@@ -306,7 +194,10 @@ fn the_bounds_end_it() {
     );
     let least = |it: &mut Case| it.fleet.size = size(1, 1);
     holds(&Case::idle().with(least), HoldReason::AtMinimum);
-    // Where no step down is left, the buckets for it are not needed.
+    // Where no step is left that way, the buckets for it are not needed.
+    let loads = buckets(&[Load::Unknown(Doubt::Gap), Load::Percent(91)]);
+    holds(&Case::of(loads.clone()), HoldReason::UnknownLoad);
+    holds(&Case::of(loads).with(most), HoldReason::WithinThresholds);
     let mut loads = [Load::Percent(10); 15];
     loads[3] = Load::Unknown(Doubt::Gap);
     holds(
@@ -413,6 +304,12 @@ fn fewer_workers_must_have_room_to_spare() {
             assert_eq!(evidence.forecast_percent, Some(percent * 2));
         }
     }
+    // Three at 27 % are two at 40.5 %: told as 41.
+    let three = Case::of(steady(27, 15)).with(|it| {
+        it.capacity = autoscaled(1, 1, 5, 40, 80);
+        it.fleet.size = size(3, 1);
+    });
+    assert_eq!(scales(&three, size(2, 1)).forecast_percent, Some(41));
     // The busiest bucket counts, not the mean.
     let mut loads = [5; 15];
     loads[4] = 31;
