@@ -43,7 +43,11 @@ const WALLS: &[(&str, &[&str], &str)] = &[
         &["runnel"],
         "only the daemon speaks to Kafka",
     ),
-    ("rdkafka", &["runnel"], "only the daemon speaks to Kafka"),
+    (
+        "rdkafka",
+        &["runnel", "e2e", "checker"],
+        "only the daemon speaks to Kafka, and tests to see what it did",
+    ),
     ("axum", &["runnel"], "only the daemon serves HTTP"),
 ];
 

@@ -1,17 +1,16 @@
 //! What is wanted of one connector, made into what workers and Connect are given.
 
 use super::Inner;
+use super::launching::{group_digest, launch};
 use super::leftovers::Remains;
 use super::memory::Memory;
-use crate::fleet::{ClassDataArchive, InternalTopics, LaunchRuntime, WorkerId, WorkerLaunch};
-use crate::runtime::ArchiveState;
+use crate::fleet::{InternalTopics, WorkerLaunch};
 use crate::store::{Store, StoreError, Stored};
-use runnel_api::connector::{ConnectorSpec, Delivery, Derived, OnDestroy};
+use runnel_api::connector::{ConnectorSpec, Derived, OnDestroy};
 use runnel_api::kafka_cluster::KafkaClusterSpec;
 use runnel_api::plugin::{ContentRef, PluginStatus, Sha256Hex};
-use runnel_api::scaling::Size;
 use runnel_api::server::RuntimeInfo;
-use runnel_api::worker_configuration::{self, WorkerConfigurationSpec};
+use runnel_api::worker_configuration::WorkerConfigurationSpec;
 use runnel_api::{ErrorCode, Generation, Kind, Name, Operation, Problem};
 use runnel_planner::derive::{Current, DeriveInput, derive, placeholder};
 use runnel_planner::scale::{Policy, TaskLimit};
@@ -205,13 +204,13 @@ fn remains(row: &Row) -> Remains {
 }
 
 /// What a generation refers to.
-struct References {
-    spec: ConnectorSpec,
-    derived: Derived,
-    cluster: KafkaClusterSpec,
-    plugins: Vec<(ContentRef, PluginStatus)>,
-    worker_configuration: Option<WorkerConfigurationSpec>,
-    secrets: BTreeMap<String, runnel_api::Secret>,
+pub(super) struct References {
+    pub spec: ConnectorSpec,
+    pub derived: Derived,
+    pub cluster: KafkaClusterSpec,
+    pub plugins: Vec<(ContentRef, PluginStatus)>,
+    pub worker_configuration: Option<WorkerConfigurationSpec>,
+    pub secrets: BTreeMap<String, runnel_api::Secret>,
 }
 
 async fn prepare(
@@ -394,108 +393,6 @@ fn with_references(
         }
     }
     config
-}
-
-fn launch(
-    inner: &Inner,
-    id: Uuid,
-    name: &Name,
-    references: &References,
-    derived: &Derived,
-    size: Size,
-) -> Result<WorkerLaunch, Problem> {
-    let version = &derived.kafkaconnect_version;
-    let runtime = inner.parts.runtimes.get(version).ok_or_else(|| {
-        Problem::new(
-            ErrorCode::IncompatibleRuntime,
-            format!("runtime {version} is not registered any more"),
-        )
-        .hint(format!(
-            "Register it: runnel runtime add {version} --home DIR, then start the daemon again"
-        ))
-        .field("kafkaconnect_version")
-    })?;
-    let archive = match &runtime.archive {
-        ArchiveState::Made(archive) => Some(ClassDataArchive {
-            path: archive.path.clone(),
-            size: archive.size,
-            sha256: archive.sha256.clone(),
-        }),
-        ArchiveState::None { .. } => None,
-    };
-    let mut plugin_dirs = Vec::new();
-    for content in &references.spec.plugins {
-        plugin_dirs.push(inner.parts.plugins.plugin_path(&content.sha256));
-    }
-    let properties = references.worker_configuration.as_ref().map_or_else(
-        || {
-            worker_configuration::DEFAULT
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .into()
-        },
-        |configuration| configuration.properties.clone(),
-    );
-    let mut launch = WorkerLaunch {
-        connector_id: id,
-        connector: name.to_string(),
-        worker: WorkerId::fresh(),
-        digest: String::new(),
-        bootstrap_servers: references.cluster.bootstrap_servers.clone(),
-        group_id: group(name, id),
-        topics: topics(name, id),
-        worker_properties: properties,
-        client_security: BTreeMap::new(),
-        runtime: LaunchRuntime {
-            name: runtime.name.clone(),
-            libs: runtime.libs.clone(),
-            kafka_version: runtime.kafka_version.clone(),
-            archive,
-        },
-        java: runtime.java.path.clone(),
-        plugin_dirs,
-        mcu_count: size.mcu_count,
-        mcu_memory_mib: inner.parts.capacity.mcu_memory_mib,
-        stop_deadline_ms: inner.timing.stop_deadline_ms,
-        exactly_once: references.spec.delivery == Delivery::ExactlyOnce,
-    };
-    launch.digest = launch_digest(&launch);
-    Ok(launch)
-}
-
-/// Everything of a launch but the worker's id and the archive, which changes how fast a worker
-/// starts, not what it does: a new one replaces nobody.
-///
-/// Computed anew also for launches of an older daemon, so that a field it did not know yet counts
-/// with its default.
-pub(super) fn launch_digest(launch: &WorkerLaunch) -> String {
-    digest_without(launch, &["worker", "digest"])
-}
-
-/// What the workers of one group must have in common: all but their size, how long they may take to
-/// stop, and the user's worker configuration.
-pub(super) fn group_digest(launch: &WorkerLaunch) -> String {
-    let own = [
-        "worker",
-        "digest",
-        "worker_properties",
-        "mcu_count",
-        "mcu_memory_mib",
-        "stop_deadline_ms",
-        "jvm",
-    ];
-    digest_without(launch, &own)
-}
-
-fn digest_without(launch: &WorkerLaunch, fields: &[&str]) -> String {
-    let mut launch = launch.clone();
-    launch.runtime.archive = None;
-    let mut value = serde_json::to_value(launch).unwrap_or_default();
-    if let Some(object) = value.as_object_mut() {
-        for field in fields {
-            object.remove(*field);
-        }
-    }
-    Sha256Hex::of_bytes(value.to_string().as_bytes()).to_string()
 }
 
 /// Digest of a configuration, to compare with what Connect holds.

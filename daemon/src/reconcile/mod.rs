@@ -12,6 +12,7 @@
 mod aim;
 mod execute;
 mod goal;
+mod launching;
 mod ledger;
 mod leftovers;
 mod memory;

@@ -1,7 +1,8 @@
 //! A look at one connector: its processes from disk and `/proc`, its status from a ready worker.
 
 use super::Inner;
-use super::goal::{Situation, chain, digest, group_digest, launch_digest};
+use super::goal::{Situation, chain, digest};
+use super::launching::{group_digest, launch_digest};
 use super::memory::Memory;
 use crate::fleet::connect_rest::RunState;
 use crate::fleet::{ConnectClient, SeenWorker, WorkerState as FleetState, trace_root_line};
