@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Every arrow between our crates. Tests and build scripts may use the same and no more.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("e2e", &["runnel-api"]),
+    ("checker", &[]),
+    ("e2e", &["checker", "runnel-api"]),
     ("runnel", &["runnel-api", "runnel-iam", "runnel-planner"]),
     ("runnel-api", &[]),
     ("runnel-iam", &["runnel-api"]),
@@ -45,8 +46,18 @@ const WALLS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "rdkafka",
-        &["runnel", "e2e", "checker"],
-        "only the daemon speaks to Kafka, and tests to see what it did",
+        &["checker", "e2e", "runnel"],
+        "only the daemon speaks to Kafka, and who checks it from outside",
+    ),
+    (
+        "mysql_async",
+        &["checker"],
+        "only the checker's writers speak to databases",
+    ),
+    (
+        "tokio-postgres",
+        &["checker"],
+        "only the checker's writers speak to databases",
     ),
     ("axum", &["runnel"], "only the daemon serves HTTP"),
 ];

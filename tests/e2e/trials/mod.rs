@@ -61,5 +61,9 @@ pub const ALL: &[(&str, TrialFn)] = &[
         "a_busy_mirror_gets_three_workers_and_gives_two_back",
         scaling::horizontal,
     ),
+    (
+        "a_busy_debezium_gets_a_bigger_worker_and_gives_it_back",
+        scaling::vertical,
+    ),
     ("the_quickstart_applies_and_captures", examples::quickstart),
 ];

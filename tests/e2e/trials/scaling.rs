@@ -1,6 +1,9 @@
 //! Capacity that follows real load.
 
 use anyhow::{Context as _, Result, bail, ensure};
+use checker::reader::{ReadConfig, verify_topics};
+use checker::verdict::{Mode, Rows};
+use checker::writer::{Db, Password, Writer, WriterConfig, WriterHandle};
 use e2e::daemon::Daemon;
 use e2e::hcl;
 use e2e::process::wait_for;
@@ -82,6 +85,143 @@ pub fn horizontal(world: &mut World) -> Result<()> {
     terraform.plan()?.expect(0)?;
     terraform.destroy()?.expect(0)?;
     Ok(())
+}
+
+/// Debezium MariaDB runs one task: under load its worker gets a second MCU, afterwards it gives it back, and the checker
+/// finds every change of the source.
+pub fn vertical(world: &mut World) -> Result<()> {
+    let daemon = world.other_daemon("tall", QUICK)?;
+    world.rig.mariadb("CREATE DATABASE tall")?;
+    let terraform = world.terraform_on(&daemon, "tall", &capture(world)?)?;
+    terraform.apply()?.expect(0)?;
+    let up = Load::start(world, "up", 20)?;
+    let heavy = Load::start(world, "heavy", 0)?;
+    wait_for("a worker of two MCUs", LIMIT, || {
+        Ok(rests_at(&daemon, "tall", (1, 2))?)
+    })?;
+    up.verdict(world, "1 -> 2 MCUs")?;
+    heavy.verdict(world, "all of the load")?;
+    let down = Load::start(world, "down", 20)?;
+    wait_for("a worker of one MCU again", LIMIT, || {
+        Ok(rests_at(&daemon, "tall", (1, 1))?)
+    })?;
+    down.verdict(world, "2 -> 1 MCU")?;
+    println!("{}", daemon.runnel(&["status", "tall", "--decisions"])?);
+    terraform.plan()?.expect(0)?;
+    terraform.destroy()?.expect(0)?;
+    world.rig.mariadb("DROP DATABASE tall")?;
+    Ok(())
+}
+
+/// Whether the fleet has that size, and has had the time to become it.
+fn rests_at(daemon: &Daemon, connector: &str, wanted: (u64, u64)) -> Result<bool> {
+    let object = daemon.get(&format!("/api/v1/connectors/{connector}"))?;
+    let workers = object["status"]["workers"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let sized = workers.iter().all(|worker| worker["mcu_count"] == wanted.1);
+    let healthy = object["status"]["health"] == "RUNNING";
+    Ok(size(daemon, connector)? == wanted && workers.len() as u64 == wanted.0 && sized && healthy)
+}
+
+/// Writers with a history, whose every change is to be found in Kafka.
+struct Load {
+    name: &'static str,
+    handle: WriterHandle,
+}
+
+impl Load {
+    fn start(world: &World, name: &'static str, rate: u32) -> Result<Self> {
+        let rig = &world.rig;
+        let url = format!(
+            "mysql://{}@{}:{}/tall",
+            rig.fact("RIG_MARIADB_USER")?,
+            rig.fact("RIG_MARIADB_HOST")?,
+            rig.fact("RIG_MARIADB_PORT")?
+        );
+        let handle = Writer::start(WriterConfig {
+            db: Db::Mariadb,
+            url,
+            password: Some(Password::new(rig.fact("RIG_MARIADB_PASSWORD")?)),
+            table: name.to_owned(),
+            keys: 50,
+            rate,
+            writers: 2,
+            seed: 7,
+            history: world.scratch(&format!("tall-{name}.jsonl")),
+        })?;
+        Ok(Self { name, handle })
+    }
+
+    fn verdict(self, world: &World, what: &str) -> Result<()> {
+        let history = self.handle.stop()?;
+        let topics = [
+            format!("tall.tall.{}_reg", self.name),
+            format!("tall.tall.{}_log", self.name),
+        ];
+        let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+        let config = ReadConfig::new(world.rig.bootstrap()?, self.name, &topics);
+        let mode = Mode::Rows(Rows::of_topics(self.name, &topics));
+        let verdict = verify_topics(&history, &config, &mode)?;
+        println!("{what}:\n{verdict}");
+        ensure!(verdict.passed, "{what}: {verdict}");
+        Ok(())
+    }
+}
+
+fn capture(world: &World) -> Result<String> {
+    let rig = &world.rig;
+    let json = "org.apache.kafka.connect.json.JsonConverter";
+    let config = hcl::map(
+        "config",
+        &[
+            (
+                "connector.class",
+                "io.debezium.connector.mariadb.MariaDbConnector",
+            ),
+            ("tasks.max", "1"),
+            ("database.hostname", rig.fact("RIG_MARIADB_HOST")?),
+            ("database.port", rig.fact("RIG_MARIADB_PORT")?),
+            ("database.user", rig.fact("RIG_MARIADB_USER")?),
+            ("database.server.id", "778001"),
+            ("topic.prefix", "tall"),
+            ("database.include.list", "tall"),
+            ("schema.history.internal.kafka.topic", "history.tall"),
+            ("key.converter", json),
+            ("key.converter.schemas.enable", "false"),
+            ("value.converter", json),
+            ("value.converter.schemas.enable", "false"),
+        ],
+    );
+    Ok(format!(
+        r#"{cluster}{plugin}
+resource "runnel_role" "this" {{
+  name = "tall"
+}}
+
+resource "runnel_connector" "this" {{
+  name                       = "tall"
+  kafka_cluster              = runnel_kafka_cluster.this.name
+  plugins                    = [runnel_plugin.this.ref]
+  service_execution_role_arn = runnel_role.this.arn
+  config_wo                  = {{ "database.password" = "{password}" }}
+  config_wo_version          = 1
+  capacity = {{
+    autoscaling = {{
+      mcu_count        = 1
+      min_worker_count = 1
+      max_worker_count = 2
+      scale_in_policy  = {{ cpu_utilization_percentage = 9 }}
+      scale_out_policy = {{ cpu_utilization_percentage = 18 }}
+    }}
+  }}
+{config}}}
+"#,
+        cluster = hcl::cluster("tall", rig.bootstrap()?),
+        plugin = hcl::plugin("tall", world.place("RIG_PLUGIN_MARIADB")?),
+        password = rig.fact("RIG_MARIADB_PASSWORD")?,
+    ))
 }
 
 /// Workers and MCUs that are wanted now.

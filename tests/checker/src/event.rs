@@ -1,0 +1,171 @@
+//! What a record of Kafka says, as far as the checker wants to know.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+
+/// A record as Kafka gave it, fit to be kept in a file and read again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RawRecord {
+    /// Topic.
+    #[serde(with = "shared_text")]
+    pub topic: Arc<str>,
+    /// Partition of the topic.
+    pub partition: i32,
+    /// Offset in the partition.
+    pub offset: i64,
+    /// The record's timestamp, milliseconds since 1970; −1 when it has none.
+    pub at: i64,
+    /// Key, as text.
+    pub key: Option<String>,
+    /// Value, as text; none is a tombstone.
+    pub value: Option<String>,
+}
+
+/// A text that many records share, in files.
+mod shared_text {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+    use std::sync::Arc;
+
+    pub(super) fn serialize<S: Serializer>(text: &Arc<str>, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<str>, D::Error> {
+        String::deserialize(from).map(Arc::from)
+    }
+}
+
+/// One record, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Partition of the topic.
+    pub partition: i32,
+    /// Offset in the partition.
+    pub offset: i64,
+    /// The record's timestamp, milliseconds since 1970; −1 when it has none.
+    pub at: i64,
+    /// The row that the record's key names.
+    pub key: Option<RowKey>,
+    /// What it says.
+    pub body: Body,
+}
+
+/// A row's primary key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RowKey {
+    /// A row of the register table.
+    Register(i64),
+    /// A row of the append table.
+    Append {
+        /// Who appended.
+        writer: u32,
+        /// Counts the writer's appends, from 1, without a gap.
+        seq: u64,
+    },
+}
+
+impl fmt::Display for RowKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Register(id) => write!(f, "register {id}"),
+            Self::Append { writer, seq } => write!(f, "append {seq} of writer {writer}"),
+        }
+    }
+}
+
+/// What a record says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// A row was made, changed, removed, or read by a snapshot.
+    Change(Change),
+    /// No value: the key is gone.
+    Tombstone,
+    /// A transaction ended (Debezium's topic of transaction metadata); how many events each captured table had.
+    End {
+        /// The transaction's id, as in [`Change::transaction`].
+        id: String,
+        /// Events by table, `database.table` or `schema.table`.
+        tables: Vec<(String, u64)>,
+    },
+    /// A transaction began.
+    Begin,
+    /// Kafka's `VerifiableSourceConnector`: a number of a task's series.
+    Count {
+        /// The task, with the connector's name when the record tells it.
+        source: String,
+        /// The number; a series counts from 0.
+        seqno: u64,
+    },
+    /// A record whose content means nothing here: a digest of key and value, to compare copies.
+    Opaque(u64),
+    /// A row of a table that was not to be read.
+    Foreign(String),
+    /// Nothing that can be understood, and why.
+    Unreadable(String),
+}
+
+/// How a row came to be as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Op {
+    /// Inserted.
+    Create,
+    /// Updated.
+    Update,
+    /// Deleted.
+    Delete,
+    /// Read by a snapshot.
+    Read,
+}
+
+/// A change of one row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// How.
+    pub op: Op,
+    /// The row before, when the source tells it.
+    pub before: Option<Row>,
+    /// The row after.
+    pub after: Option<Row>,
+    /// The transaction's id and the event's number in it (Debezium's `provide.transaction.metadata`).
+    pub transaction: Option<(String, u64)>,
+}
+
+/// A row of one of the two tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Primary key.
+    pub key: RowKey,
+    /// Counts the changes of a register, from 1, through deletes; 0 in the append table.
+    pub ver: u64,
+    /// Who wrote it.
+    pub writer: u32,
+    /// The writer's attempt that wrote it.
+    pub wseq: u64,
+    /// See [`crate::payload`].
+    pub payload: String,
+}
+
+impl Row {
+    /// Whether the payload is the one that belongs here.
+    pub fn is_sound(&self) -> bool {
+        crate::payload::is_payload(&self.payload, self.writer, self.wseq, self.place())
+    }
+
+    /// Where the payload is.
+    pub fn place(&self) -> crate::payload::Place {
+        match self.key {
+            RowKey::Register(id) => crate::payload::Place::Register(id),
+            RowKey::Append { .. } => crate::payload::Place::Append,
+        }
+    }
+}
+
+impl Event {
+    /// Where it stands, for people.
+    pub fn place(&self) -> String {
+        format!("{}-{}@{}", self.topic, self.partition, self.offset)
+    }
+}

@@ -1,0 +1,221 @@
+//! A database and a faultless pipeline in memory: the same workload as the writers', and the events that it would give.
+
+use crate::dice::Dice;
+use crate::event::{Body, Change, Event, Op, Row, RowKey};
+use crate::history::{Attempt, Final, Finals, History, Kind, Outcome, Write};
+use crate::payload::{Place, payload};
+use crate::workload;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// Name of the model's workload.
+pub const TABLE: &str = "model";
+/// Topics that the model writes: registers, appends, transactions.
+pub const TOPICS: [&str; 3] = ["m.d.model_reg", "m.d.model_log", "m.transaction"];
+/// Partitions of the first two.
+const PARTITIONS: i32 = 3;
+const WRITERS: u32 = 4;
+/// Of 100 COMMITs, so many have no answer; half of them happened all the same.
+const UNKNOWN: u64 = 2;
+
+#[derive(Debug, Default)]
+struct Register {
+    ver: u64,
+    row: Option<Row>,
+}
+
+/// The database, the history, and the topics.
+#[derive(Debug)]
+struct Model {
+    dice: Dice,
+    registers: BTreeMap<i64, Register>,
+    /// By writer: attempts, appends.
+    writers: Vec<(u64, u64)>,
+    history: History,
+    events: Vec<Event>,
+    topics: [Arc<str>; 3],
+    clock: i64,
+}
+
+/// Runs so many transactions over so many registers; the same seed gives the same run.
+pub fn run(seed: u64, transactions: u32, keys: u32) -> (History, Vec<Event>) {
+    let mut model = Model {
+        dice: Dice::new(seed),
+        registers: BTreeMap::new(),
+        writers: vec![(0, 0); WRITERS as usize],
+        history: History {
+            table: TABLE.to_owned(),
+            ..History::default()
+        },
+        events: Vec::new(),
+        topics: TOPICS.map(Arc::from),
+        clock: 1_000_000,
+    };
+    for number in 0..transactions {
+        model.transaction(number, keys);
+    }
+    let registers = model.registers.iter().map(|(id, register)| Final {
+        id: *id,
+        ver: register.ver,
+        by: register.row.as_ref().map(|row| (row.writer, row.wseq)),
+    });
+    model.history.finals = Some(Finals {
+        registers: registers.collect(),
+        appends: (0..).zip(model.writers.iter().map(|it| it.1)).collect(),
+    });
+    number_offsets(&mut model.events);
+    (model.history, model.events)
+}
+
+/// Gives each record the offset of its place.
+pub fn number_offsets(events: &mut [Event]) {
+    let mut next: HashMap<(Arc<str>, i32), i64> = HashMap::new();
+    for event in events {
+        let next = next
+            .entry((Arc::clone(&event.topic), event.partition))
+            .or_default();
+        event.offset = *next;
+        *next += 1;
+    }
+}
+
+impl Model {
+    fn transaction(&mut self, number: u32, keys: u32) {
+        self.clock += 1 + i64::try_from(self.dice.below(20)).unwrap_or(0);
+        let plan = workload::next(&mut self.dice, keys);
+        let at = self.dice.index(self.writers.len());
+        let writer = u32::try_from(at).unwrap_or(0);
+        let (wseq, seq) = (self.writers[at].0 + 1, self.writers[at].1 + 1);
+        self.writers[at].0 = wseq;
+        let is_unknown = self.dice.percent(UNKNOWN);
+        let commits = !plan.rolls_back && !(is_unknown && self.dice.percent(50));
+        let mut attempt = Attempt {
+            writer,
+            wseq,
+            seq,
+            writes: Vec::new(),
+            outcome: match (plan.rolls_back, is_unknown) {
+                (true, _) => Outcome::Fail,
+                (false, true) => Outcome::Unknown,
+                (false, false) => Outcome::Ok,
+            },
+            at: self.clock,
+        };
+        let mut changes = Vec::new();
+        for (id, wants_delete) in plan.registers {
+            changes.push(self.change(id, wants_delete, &mut attempt, commits));
+        }
+        changes.push(Change {
+            op: Op::Create,
+            before: None,
+            after: Some(Row {
+                key: RowKey::Append { writer, seq },
+                ver: 0,
+                writer,
+                wseq,
+                payload: payload(writer, wseq, Place::Append),
+            }),
+            transaction: None,
+        });
+        self.history.attempts.push(attempt);
+        if commits {
+            self.writers[at].1 = seq;
+            self.publish(&format!("0-1-{number}"), changes);
+        }
+    }
+
+    fn change(
+        &mut self,
+        id: i64,
+        wants_delete: bool,
+        attempt: &mut Attempt,
+        commits: bool,
+    ) -> Change {
+        let register = self.registers.entry(id).or_default();
+        let kind = workload::kind(register.row.is_some(), wants_delete);
+        let ver = register.ver + 1;
+        attempt.writes.push(Write(id, ver, kind));
+        let after = (kind != Kind::Delete).then(|| Row {
+            key: RowKey::Register(id),
+            ver,
+            writer: attempt.writer,
+            wseq: attempt.wseq,
+            payload: payload(attempt.writer, attempt.wseq, Place::Register(id)),
+        });
+        let before = register.row.clone();
+        if commits {
+            register.ver = ver;
+            register.row.clone_from(&after);
+        }
+        Change {
+            op: match kind {
+                Kind::Insert => Op::Create,
+                Kind::Update => Op::Update,
+                Kind::Delete => Op::Delete,
+            },
+            before,
+            after,
+            transaction: None,
+        }
+    }
+
+    fn publish(&mut self, id: &str, changes: Vec<Change>) {
+        self.put(2, 0, None, Body::Begin);
+        let mut counts = [0, 0];
+        for (mut change, order) in changes.into_iter().zip(1..) {
+            change.transaction = Some((id.to_owned(), order));
+            let Some(key) = change
+                .after
+                .as_ref()
+                .or(change.before.as_ref())
+                .map(|it| it.key)
+            else {
+                continue;
+            };
+            let is_delete = change.op == Op::Delete;
+            let (topic, partition) = match key {
+                RowKey::Register(id) => (0, id % i64::from(PARTITIONS)),
+                RowKey::Append { seq, .. } => (1, i64::try_from(seq % 3).unwrap_or(0)),
+            };
+            let partition = i32::try_from(partition).unwrap_or(0);
+            counts[topic] += 1;
+            self.put(topic, partition, Some(key), Body::Change(change));
+            if is_delete {
+                self.put(topic, partition, Some(key), Body::Tombstone);
+            }
+        }
+        let names = ["d.model_reg", "d.model_log"].map(str::to_owned);
+        let tables = names.into_iter().zip(counts).collect();
+        let id = id.to_owned();
+        self.put(2, 0, None, Body::End { id, tables });
+    }
+
+    fn put(&mut self, topic: usize, partition: i32, key: Option<RowKey>, body: Body) {
+        self.events.push(Event {
+            topic: Arc::clone(&self.topics[topic]),
+            partition,
+            offset: 0,
+            at: self.clock + 5,
+            key,
+            body,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_repeats_its_run_and_holds_every_kind_of_event() {
+        let (history, events) = run(3, 500, 40);
+        assert_eq!((history.clone(), events.clone()), run(3, 500, 40));
+        for op in [Op::Create, Op::Update, Op::Delete] {
+            let is_op = |it: &&Event| matches!(&it.body, Body::Change(change) if change.op == op);
+            assert!(events.iter().any(|it| is_op(&it)), "{op:?}");
+        }
+        for outcome in [Outcome::Ok, Outcome::Fail, Outcome::Unknown] {
+            assert!(history.count(outcome) > 0, "{outcome:?}");
+        }
+    }
+}
