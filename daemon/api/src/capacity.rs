@@ -70,6 +70,12 @@ impl Capacity {
         }
     }
 
+    /// MCUs that the host must have for it: those of its fewest workers. More are lent while there
+    /// are any.
+    pub const fn mcus_min(&self) -> u32 {
+        self.workers_min().saturating_mul(self.mcu_count())
+    }
+
     /// The first value out of range: attribute below `capacity`, and what is wrong.
     pub fn invalid(&self) -> Option<(&'static str, String)> {
         let mcu = |value: u32, field: &'static str| {

@@ -285,6 +285,9 @@ pub struct Assumed {
     /// room for all of them.
     #[serde(default)]
     pub capacities: BTreeMap<Name, Capacity>,
+    /// Connectors that the same run destroys: they hold no capacity any more.
+    #[serde(default)]
+    pub destroyed: BTreeSet<Name>,
 }
 
 /// The answer to a preview. `derived` is absent when there are problems.

@@ -148,6 +148,12 @@ pub struct PluginClass {
     pub kind: ClassKind,
     /// Its version; `undefined` where the archive does not say.
     pub version: String,
+    /// For a source connector: whether it says at all under which configuration it delivers exactly
+    /// once (`SourceConnector.exactlyOnceSupport`, KIP-618). Connect refuses
+    /// `exactly.once.support = required` of one that does not; one that does may still say no. None:
+    /// unknown, or no source connector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exactly_once: Option<bool>,
 }
 
 /// Whether a plugin runs on a runtime.

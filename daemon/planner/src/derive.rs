@@ -6,6 +6,9 @@
 
 mod capacity;
 mod class;
+mod delivery;
+#[cfg(test)]
+mod delivery_tests;
 mod history;
 mod position;
 mod runtime;
@@ -117,12 +120,13 @@ pub fn derive(input: &DeriveInput<'_>) -> Derivation {
     if let Some(found) = &found {
         history::connect(input, found, &mut config, &mut findings);
     }
+    delivery::apply(input, found.as_ref(), &mut config, &mut findings);
     config.insert(String::from("name"), input.name.to_string());
     match runtime {
-        Some(runtime) if findings.problems.is_empty() => Derivation {
-            runs_one_task: class.is_some_and(class::runs_one_task),
-            ..finish(input, runtime, config, findings)
-        },
+        Some(runtime) if findings.problems.is_empty() => {
+            let one_task = class.is_some_and(class::runs_one_task);
+            finish(input, runtime, one_task, config, findings)
+        }
         _ => Derivation {
             problems: findings.problems,
             warnings: findings.warnings,
@@ -134,6 +138,7 @@ pub fn derive(input: &DeriveInput<'_>) -> Derivation {
 fn finish(
     input: &DeriveInput<'_>,
     runtime: String,
+    one_task: bool,
     config: BTreeMap<String, String>,
     findings: Findings,
 ) -> Derivation {
@@ -150,12 +155,12 @@ fn finish(
             effective_config,
             kafka_acls: Vec::new(),
             enforcement: Enforcement::None,
-            capacity_summary: capacity::summary(&input.spec.capacity),
+            capacity_summary: capacity::summary(&input.spec.capacity, one_task),
         }),
         problems: findings.problems,
         warnings: findings.warnings,
         worker_config,
-        runs_one_task: false,
+        runs_one_task: one_task,
     }
 }
 

@@ -13,11 +13,7 @@ use runnel_api::plugin::{ClassKind as Kind, PluginClass, Sha256Hex as Digest};
 /// The last three count only if a service file names them: Connect itself instantiates them from
 /// worker settings, and libraries have many that are not meant as plugins.
 const KINDS: [(Kind, &str, bool); 9] = [
-    (
-        Kind::Source,
-        "org/apache/kafka/connect/source/SourceConnector",
-        true,
-    ),
+    (Kind::Source, SOURCE, true),
     (
         Kind::Sink,
         "org/apache/kafka/connect/sink/SinkConnector",
@@ -118,6 +114,14 @@ const ISOLATED: [&str; 5] = [
     "org/apache/kafka/connect/transforms/",
 ];
 
+/// What a source connector answers with whether it delivers exactly once (KIP-618): the method, and
+/// the class whose answer is "unknown".
+const EXACTLY_ONCE: (&str, &str) = (
+    "exactlyOnceSupport",
+    "(Ljava/util/Map;)Lorg/apache/kafka/connect/source/ExactlyOnceSupport;",
+);
+const SOURCE: &str = "org/apache/kafka/connect/source/SourceConnector";
+
 /// Base types of one class that are looked at. Real ones have up to 50; a chain of 100,000 classes
 /// made for the purpose would take hours to walk from each of them.
 pub(super) const ANCESTORS: usize = 256;
@@ -173,6 +177,42 @@ impl World<'_> {
                 .flat_map(|(_, supers)| *supers)
                 .for_each(|base| visit(base)),
         }
+    }
+
+    /// Whether a class that we know declares a member; none for one that is nowhere.
+    fn declares(&self, class: &str, (name, descriptor): (&str, &str)) -> Option<bool> {
+        let runtime = || {
+            let mut found = self
+                .runtimes
+                .iter()
+                .filter_map(|runtime| runtime.class(class))
+                .peekable();
+            found.peek()?;
+            Some(found.any(|class| class.declares(name, descriptor)))
+        };
+        let plugin = || {
+            let class = self.scan.class(class)?;
+            Some(class.declares(name, descriptor))
+        };
+        if is_kafka(class) {
+            runtime().or_else(plugin)
+        } else {
+            plugin()
+        }
+    }
+
+    /// Whether a source connector answers for exactly-once delivery by itself, not by what it
+    /// inherits of Kafka's. None where a base type is not known.
+    fn answers_exactly_once(&self, ancestry: &HashSet<String>) -> Option<bool> {
+        let mut known = ancestry.len() < ANCESTORS;
+        for class in ancestry.iter().filter(|class| *class != SOURCE) {
+            match self.declares(class, EXACTLY_ONCE) {
+                Some(true) => return Some(true),
+                Some(false) => {}
+                None => known = false,
+            }
+        }
+        known.then_some(false)
     }
 
     /// Everything that a class extends or implements, itself included.
@@ -248,8 +288,24 @@ fn found_kinds(world: &World<'_>, name: &str) -> Vec<PluginClass> {
             class: name.replace('/', "."),
             kind: *kind,
             version: world.version(name, &ancestry),
+            exactly_once: (*kind == Kind::Source)
+                .then(|| world.answers_exactly_once(&ancestry))
+                .flatten(),
         })
         .collect()
+}
+
+/// [`PluginClass::exactly_once`] of a source connector that comes with Kafka; none where the runtime
+/// does not have it.
+#[cfg(test)]
+pub(super) fn exactly_once_of_runtime(runtime: &RuntimeIndex, class: &str) -> Option<bool> {
+    runtime.class(class)?;
+    let (scan, runtimes) = (Scan::default(), [runtime]);
+    let world = World {
+        scan: &scan,
+        runtimes: &runtimes,
+    };
+    world.answers_exactly_once(&world.ancestry(class))
 }
 
 /// Service files that the plugin's jars lack for these classes: interface → classes, both as binary

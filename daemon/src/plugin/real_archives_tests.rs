@@ -1,14 +1,16 @@
 //! The real Debezium archives on the real runtimes. `tests/rig/fetch` downloads them once into a
 //! cache (`RUNNEL_CACHE`) and says where they are.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use super::inspect;
 use super::testing::TestStore;
 use super::{Fit, Inspection, Limits, Received, RuntimeIndex};
 use runnel_api::plugin::ClassKind as Kind;
+use runnel_planner::derive::BUILT_INS;
 
 struct Parts {
     places: HashMap<String, PathBuf>,
@@ -152,6 +154,51 @@ fn debezium_3_5_fits_both_runtimes_and_brings_its_own_service_files() {
                 .any(|jar| jar.contains("manifest"))
         );
     }
+}
+
+/// Whether the one connector of an archive answers for exactly-once delivery.
+fn exactly_once(key: &str) -> Option<bool> {
+    let (_store, inspection) = register(key);
+    let connector = inspection
+        .classes
+        .iter()
+        .find(|class| matches!(class.kind, Kind::Source | Kind::Sink));
+    connector.unwrap().exactly_once
+}
+
+#[test]
+fn debezium_answers_for_exactly_once_delivery_in_3_5_and_not_in_1_6_1() {
+    assert_eq!(exactly_once("RIG_PLUGIN_SEED_ZIP"), Some(false));
+    for key in [
+        "RIG_PLUGIN_MARIADB",
+        "RIG_PLUGIN_MYSQL",
+        "RIG_PLUGIN_POSTGRES",
+    ] {
+        assert_eq!(exactly_once(key), Some(true), "{key}");
+    }
+    assert_eq!(exactly_once("RIG_PLUGIN_JDBC"), None, "a sink");
+}
+
+/// The derivation's table says of Kafka's own connectors what the runtimes' jars do, as far as a
+/// runtime has them.
+#[test]
+fn what_is_known_of_kafkas_own_connectors_is_what_their_classes_say() {
+    let mut seen = BTreeSet::new();
+    for runtime in &parts().runtimes {
+        for built_in in BUILT_INS.iter().filter(|it| it.kind == Kind::Source) {
+            let name = built_in.class.replace('.', "/");
+            if let Some(found) = inspect::exactly_once_of_runtime(runtime, &name) {
+                assert_eq!(
+                    Some(found),
+                    built_in.exactly_once,
+                    "{name} in {}",
+                    runtime.name()
+                );
+                seen.insert(name);
+            }
+        }
+    }
+    assert_eq!(seen.len(), 4, "{seen:?}");
 }
 
 /// Starts a JVM; it says what a worker with `plugin.discovery=service_load` finds.

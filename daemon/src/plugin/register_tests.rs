@@ -41,16 +41,17 @@ fn jar_of(classes: Vec<ClassMaker>, more: &[(&str, &[u8])]) -> Vec<u8> {
     zip_of(&files)
 }
 
-/// A runtime of these classes.
+/// A runtime of these classes, which go before its own of the same name.
 fn runtime(name: &str, classes: Vec<ClassMaker>) -> RuntimeIndex {
     let home = tempfile::tempdir().unwrap();
-    fs::create_dir(home.path().join("libs")).unwrap();
-    let mut all = vec![
+    let libs = home.path().join("libs");
+    fs::create_dir(&libs).unwrap();
+    let own = vec![
         ClassMaker::new("org/apache/kafka/connect/runtime/Worker"),
         ClassMaker::new(SOURCE),
     ];
-    all.extend(classes);
-    fs::write(home.path().join("libs/kafka.jar"), jar_of(all, &[])).unwrap();
+    fs::write(libs.join("a-given.jar"), jar_of(classes, &[])).unwrap();
+    fs::write(libs.join("kafka.jar"), jar_of(own, &[])).unwrap();
     RuntimeIndex::build(name, home.path()).unwrap()
 }
 
@@ -418,4 +419,49 @@ fn kafkas_own_connectors_count_only_when_the_archive_is_nothing_else() {
         .register(&jar_of(vec![own(), file(), string()], &[]), &[&runtime])
         .unwrap();
     assert_eq!(classes(&bundled), [("org.acme.Source", Kind::Source)]);
+}
+
+#[test]
+fn a_source_answers_for_exactly_once_delivery_by_itself_or_by_a_base_that_is_known() {
+    let support = "(Ljava/util/Map;)Lorg/apache/kafka/connect/source/ExactlyOnceSupport;";
+    let answers = |class: ClassMaker| class.method(PUBLIC, "exactlyOnceSupport", support);
+    let concrete = ClassMaker::concrete;
+    let jar = jar_of(
+        vec![
+            answers(concrete("org/acme/Own").extends(SOURCE)),
+            answers(ClassMaker::new("org/acme/Base").access(PUBLIC | ABSTRACT)).extends(SOURCE),
+            concrete("org/acme/Heir").extends("org/acme/Base"),
+            concrete("org/acme/Silent").extends(SOURCE),
+            concrete("org/acme/Other")
+                .extends(SOURCE)
+                .method(PUBLIC, "exactlyOnceSupport", "()V"),
+            concrete("org/acme/Strange")
+                .extends(SOURCE)
+                .implements("org/elsewhere/Mixin"),
+            answers(
+                concrete("org/acme/Sink").extends("org/apache/kafka/connect/sink/SinkConnector"),
+            ),
+        ],
+        &[],
+    );
+    // What Kafka's own class answers is "unknown", and no answer of the connector's.
+    let own = answers(ClassMaker::new(SOURCE));
+    let kafka = runtime("9", vec![own]);
+    let inspection = store().register(&jar, &[&kafka]).unwrap();
+    let found: Vec<_> = inspection
+        .classes
+        .iter()
+        .map(|class| (class.class.as_str(), class.exactly_once))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("org.acme.Heir", Some(true)),
+            ("org.acme.Other", Some(false)),
+            ("org.acme.Own", Some(true)),
+            ("org.acme.Silent", Some(false)),
+            ("org.acme.Sink", None),
+            ("org.acme.Strange", None),
+        ]
+    );
 }

@@ -17,10 +17,26 @@ pub struct BuiltIn {
     /// The jar of a Kafka release that holds it. A runtime without that jar refuses the class when
     /// the configuration is validated.
     pub jar: &'static str,
+    /// As [`runnel_api::plugin::PluginClass::exactly_once`].
+    pub exactly_once: Option<bool>,
 }
 
 const fn built_in(class: &'static str, kind: ClassKind, jar: &'static str) -> BuiltIn {
-    BuiltIn { class, kind, jar }
+    BuiltIn {
+        class,
+        kind,
+        jar,
+        exactly_once: None,
+    }
+}
+
+impl BuiltIn {
+    const fn exactly_once(self, answers: bool) -> Self {
+        Self {
+            exactly_once: Some(answers),
+            ..self
+        }
+    }
 }
 
 /// Connectors of Kafka 3.9 and 4.x.
@@ -34,22 +50,26 @@ pub const BUILT_INS: [BuiltIn; 8] = [
         "org.apache.kafka.connect.file.FileStreamSourceConnector",
         ClassKind::Source,
         "connect-file",
-    ),
+    )
+    .exactly_once(true),
     built_in(
         "org.apache.kafka.connect.mirror.MirrorCheckpointConnector",
         ClassKind::Source,
         "connect-mirror",
-    ),
+    )
+    .exactly_once(false),
     built_in(
         "org.apache.kafka.connect.mirror.MirrorHeartbeatConnector",
         ClassKind::Source,
         "connect-mirror",
-    ),
+    )
+    .exactly_once(false),
     built_in(
         "org.apache.kafka.connect.mirror.MirrorSourceConnector",
         ClassKind::Source,
         "connect-mirror",
-    ),
+    )
+    .exactly_once(true),
     built_in(
         "org.apache.kafka.connect.tools.SchemaSourceConnector",
         ClassKind::Source,
@@ -131,6 +151,32 @@ pub(super) struct Found {
     pub class: String,
     /// As the plugin says; `undefined` where it does not, and for built-ins.
     pub version: String,
+}
+
+/// How a connector class delivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It reads from Kafka.
+    Sink,
+    /// It writes to Kafka; whether it answers for exactly-once delivery, where that is known.
+    Source(Option<bool>),
+}
+
+/// What the plugins, or else the runtime, say of a class that [`find`] found.
+pub(super) fn kind_of(input: &DeriveInput<'_>, class: &str) -> Option<Kind> {
+    let classes = input.plugins.iter().flat_map(|(_, plugin)| &plugin.classes);
+    let own = classes
+        .filter(|own| own.class == class)
+        .map(|own| (own.kind, own.exactly_once));
+    let built_in = BUILT_INS
+        .iter()
+        .filter(|built_in| built_in.class == class)
+        .map(|built_in| (built_in.kind, built_in.exactly_once));
+    own.chain(built_in).find_map(|(kind, answers)| match kind {
+        ClassKind::Sink => Some(Kind::Sink),
+        ClassKind::Source => Some(Kind::Source(answers)),
+        _ => None,
+    })
 }
 
 /// Finds the class that `connector.class` names: in full, by its simple name, or by that without

@@ -162,9 +162,11 @@ fn plaintext(key: &str) -> Problem {
 
 /// Keys that plan must read, or that cannot be written into a placeholder.
 fn check_secret_key(input: &DeriveInput<'_>, key: &str) -> Option<Problem> {
-    const READ_AT_PLAN: [&str; 5] = [
+    const READ_AT_PLAN: [&str; 7] = [
         "connector.class",
+        "exactly.once.support",
         "tasks.max",
+        "transaction.boundary",
         "topic.prefix",
         "database.server.name",
         "slot.name",
