@@ -76,6 +76,8 @@ pub struct Capacity {
     pub mcu_memory_mib: u32,
     /// How many workers may be starting at one time.
     pub starts_at_once: u32,
+    /// MCUs of all workers together; none when they are not limited.
+    pub mcus: Option<u32>,
 }
 
 /// Why settings are refused: the file, the key, and what to do.
@@ -253,6 +255,7 @@ struct TimingEntry {
 struct CapacityEntry {
     mcu_memory_mib: Option<u32>,
     starts_at_once: Option<u32>,
+    mcus: Option<u32>,
 }
 
 impl Config {
@@ -407,9 +410,18 @@ fn capacity(path: &Path, entry: &CapacityEntry) -> Result<Capacity, ConfigError>
             advice: "write at least 1, or leave it out: one for each CPU",
         });
     }
+    if entry.mcus == Some(0) {
+        return Err(ConfigError::Invalid {
+            origin: path.display().to_string(),
+            key: "capacity.mcus".to_owned(),
+            wrong: "is 0, so that no connector could run".to_owned(),
+            advice: "write how many MCUs workers may have together, or leave it out for no limit",
+        });
+    }
     Ok(Capacity {
         mcu_memory_mib,
         starts_at_once,
+        mcus: entry.mcus,
     })
 }
 
@@ -441,6 +453,7 @@ mod tests {
         assert_eq!(config.java, Path::new("java"));
         assert_eq!(config.timing.settle, SETTLE_DEFAULT);
         assert_eq!(config.capacity.mcu_memory_mib, MCU_MEMORY_MIB_DEFAULT);
+        assert_eq!(config.capacity.mcus, None);
     }
 
     #[test]
@@ -460,6 +473,7 @@ mod tests {
             kafka_timeout_ms = 5
             [capacity]
             mcu_memory_mib = 512
+            mcus = 6
             "#,
         )
         .unwrap();
@@ -469,6 +483,7 @@ mod tests {
         assert_eq!(config.runtimes["3.9"], Path::new("/opt/kafka-3.9.2"));
         assert_eq!(config.timing.kafka_timeout, Duration::from_millis(5));
         assert_eq!(config.capacity.mcu_memory_mib, 512);
+        assert_eq!(config.capacity.mcus, Some(6));
     }
 
     #[test]
@@ -486,6 +501,7 @@ mod tests {
             ),
             ("timing.settle_ms = 180000", vec!["operation_timeout_ms"]),
             ("capacity.mcu_memory_mib = 1", vec!["mcu_memory_mib", "256"]),
+            ("capacity.mcus = 0", vec!["capacity.mcus", "no limit"]),
             ("[runtimes.\"3.9\"]", vec!["home"]),
         ] {
             let error = parse(text).unwrap_err();

@@ -41,6 +41,8 @@ pub enum ErrorCode {
     PlaintextSecret,
     /// The change would lose the connector's position.
     PositionLost,
+    /// The host has no room for the connector's fewest workers.
+    CapacityExceeded,
     /// The policy or trust policy is refused.
     InvalidPolicy,
     /// The role's trust policy does not let the connector assume it.
@@ -67,7 +69,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for documentation and tests.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::InvalidArgument,
         Self::NotSupported,
         Self::Unauthenticated,
@@ -85,6 +87,7 @@ impl ErrorCode {
         Self::IncompatibleRuntime,
         Self::PlaintextSecret,
         Self::PositionLost,
+        Self::CapacityExceeded,
         Self::InvalidPolicy,
         Self::RoleNotTrusted,
         Self::InvalidConfiguration,
@@ -118,6 +121,7 @@ impl ErrorCode {
             Self::IncompatibleRuntime => "INCOMPATIBLE_RUNTIME",
             Self::PlaintextSecret => "PLAINTEXT_SECRET",
             Self::PositionLost => "POSITION_LOST",
+            Self::CapacityExceeded => "CAPACITY_EXCEEDED",
             Self::InvalidPolicy => "INVALID_POLICY",
             Self::RoleNotTrusted => "ROLE_NOT_TRUSTED",
             Self::InvalidConfiguration => "INVALID_CONFIGURATION",
@@ -146,6 +150,7 @@ impl ErrorCode {
             | Self::IncompatibleRuntime
             | Self::PlaintextSecret
             | Self::PositionLost
+            | Self::CapacityExceeded
             | Self::InvalidPolicy
             | Self::RoleNotTrusted
             | Self::InvalidConfiguration

@@ -1,6 +1,8 @@
 //! What the daemon says about itself.
 
+use crate::name::Name;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// Version of the HTTP API that this crate describes; a provider refuses another one.
@@ -21,6 +23,31 @@ pub struct Info {
     pub runtimes: Vec<RuntimeInfo>,
     /// `ENFORCED`, `PARTIAL` or `NONE`: how MCU limits are held.
     pub isolation: String,
+    /// Places that logs can be delivered to, besides Kafka topics.
+    #[serde(default)]
+    pub log_places: LogPlaces,
+}
+
+/// Places of [log delivery](crate::log_delivery) that the daemon is configured for. A Kafka topic
+/// needs no configuration: it is on the connector's cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogPlaces {
+    /// Files: `[log_delivery] directory`.
+    pub file: bool,
+    /// CloudWatch Logs: `[log_delivery.cloudwatch_logs]`.
+    pub cloudwatch_logs: bool,
+}
+
+/// The answer to `GET /api/v1/capacity`: MCUs of the host and who holds them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostCapacity {
+    /// MCUs that workers may have together (`[capacity] mcus`); none when they are not limited.
+    #[serde(default)]
+    pub mcus: Option<u32>,
+    /// MCUs of the fewest workers of all connectors.
+    pub held: u64,
+    /// The same for each connector.
+    pub connectors: BTreeMap<Name, u32>,
 }
 
 /// One registered runtime.

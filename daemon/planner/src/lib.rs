@@ -5,6 +5,7 @@
 //! executor obeys: it has no `if` about policy. Every pass plans from the whole view, so the path
 //! after a crash is the path of every day.
 
+pub mod admission;
 mod back_off;
 mod change;
 mod connector;
@@ -26,8 +27,7 @@ pub use world::{
 
 /// Decides the next step of every connector.
 ///
-/// The same world gives the same plan. One connector's plan does not depend on another's yet;
-/// admission by host capacity will read the whole world.
+/// The same world gives the same plan. One connector's plan does not depend on another's.
 pub fn plan(world: &World) -> Plan {
     Plan {
         connectors: world

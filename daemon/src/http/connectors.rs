@@ -6,16 +6,21 @@ use super::preview::Inputs;
 use super::request::{self, ObjectName};
 use super::seams::LiveStatus;
 use super::{Api, Route, Shared, log_stream, route};
-use crate::store::{PutRequest, Stored};
+use crate::store::{DECISIONS_KEPT, PutRequest, Store, Stored};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::routing::{get, post};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use runnel_api::connector::{
     ConnectorSpec, ConnectorState, ConnectorStatus, Derived, Health, Preview, Previewed,
 };
-use runnel_api::{ErrorCode, Object, Operation, Problem};
+use runnel_api::scaling::ScalingDecision;
+use runnel_api::{ErrorCode, Object, Operation, Page, Problem};
+use serde::Deserialize;
+
+/// Decisions that are answered when no number is asked for.
+const DECISIONS_DEFAULT: usize = 20;
 
 pub(super) fn routes() -> Vec<Route> {
     let mut routes =
@@ -30,6 +35,11 @@ pub(super) fn routes() -> Vec<Route> {
             Method::POST,
             "/api/v1/connectors/{name}/restart",
             post(restart),
+        ),
+        route(
+            Method::GET,
+            "/api/v1/connectors/{name}/decisions",
+            get(decisions),
         ),
         route(
             Method::GET,
@@ -140,6 +150,33 @@ async fn preview_connector(
     };
     let previewed = api.resolver.preview(&name, asked.spec, inputs).await?;
     Ok(Json(previewed))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DecisionsQuery {
+    limit: Option<usize>,
+}
+
+/// Decisions of scaling, newest first.
+async fn decisions(
+    State(api): Shared,
+    ObjectName(name): ObjectName,
+    uri: Uri,
+) -> Result<Json<Page<ScalingDecision>>, ApiError> {
+    let DecisionsQuery { limit } = request::query(&uri)?;
+    let limit = limit.unwrap_or(DECISIONS_DEFAULT);
+    if !(1..=DECISIONS_KEPT).contains(&limit) {
+        let message = format!("limit is 1 to {DECISIONS_KEPT}, not {limit}");
+        return Err(Problem::new(ErrorCode::InvalidArgument, message).into());
+    }
+    if api.store.fetch::<ConnectorSpec>(&name).await?.is_none() {
+        let message = format!("there is no connector named {name}");
+        return Err(Problem::new(ErrorCode::NotFound, message).into());
+    }
+    let work = move |store: &Store| store.decisions(&name, limit);
+    let items = api.store.run(work).await?;
+    Ok(Json(Page { items, next: None }))
 }
 
 async fn restart(

@@ -15,6 +15,8 @@ mod plugins;
 mod preview;
 mod request;
 mod roles;
+#[cfg(test)]
+mod scaling_tests;
 pub mod seams;
 mod server;
 mod service;
@@ -134,6 +136,7 @@ impl Api {
                 store: parts.store.clone(),
                 contents: parts.contents.clone(),
                 deriver: parts.deriver.clone(),
+                host: parts.host.clone(),
             },
             parts,
         })

@@ -3,14 +3,18 @@
 
 use super::kafka_clusters;
 use super::objects::check_description;
-use super::seams::{Current, DerivePlugin, DeriveRequest, Deriver, Neighbour, PluginContents};
+use super::seams::{
+    Current, DerivePlugin, DeriveRequest, Deriver, Host, Neighbour, PluginContents,
+};
 use crate::store::{Declared, Reference, Store, StoreError};
 use runnel_api::connector::{Assumed, ConnectorSpec, Previewed};
 use runnel_api::kafka_cluster::KafkaClusterSpec;
+use runnel_api::log_delivery::LogDelivery;
 use runnel_api::plugin::ContentRef;
 use runnel_api::role::RoleSpec;
 use runnel_api::worker_configuration::WorkerConfigurationSpec;
 use runnel_api::{ErrorCode, Identity, Kind, Name, Problem};
+use runnel_planner::admission::{self, Admission};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -34,6 +38,8 @@ pub struct Resolver {
     pub contents: Arc<dyn PluginContents>,
     /// What follows.
     pub deriver: Arc<dyn Deriver>,
+    /// What the machine has.
+    pub host: Arc<dyn Host>,
 }
 
 struct Neighbours {
@@ -51,14 +57,46 @@ impl Resolver {
         spec: ConnectorSpec,
         inputs: Inputs,
     ) -> Result<Previewed, StoreError> {
-        Ok(match self.resolve(name, spec, inputs).await? {
+        let no_place = self.no_place(name, &spec, &inputs.assumed).await?;
+        let mut previewed = match self.resolve(name, spec, inputs).await? {
             Ok(request) => self.deriver.derive(request),
             Err(problems) => Previewed {
                 derived: None,
                 problems,
                 warnings: Vec::new(),
             },
-        })
+        };
+        if !no_place.is_empty() {
+            previewed.problems.extend(no_place);
+            previewed.derived = None;
+        }
+        Ok(previewed)
+    }
+
+    /// What the host does not have: MCUs for its workers, places for its logs.
+    async fn no_place(
+        &self,
+        name: &Name,
+        spec: &ConnectorSpec,
+        assumed: &Assumed,
+    ) -> Result<Vec<Problem>, StoreError> {
+        let mut problems = Vec::new();
+        if let Some(limit) = self.host.mcus() {
+            let held = self.store.run(Store::mcus_held).await?;
+            let refused = admission::admit(&Admission {
+                limit: Some(limit),
+                name,
+                capacity: &spec.capacity,
+                held: &held,
+                assumed,
+            });
+            problems.extend(refused.err().map(|problem| *problem));
+        }
+        if let Some(delivery) = &spec.log_delivery {
+            let places = delivery.unavailable(self.host.log_places());
+            problems.extend(places.into_iter().map(unavailable));
+        }
+        Ok(problems)
     }
 
     /// Derives a stored connector anew from its neighbours of this moment; none when there is no
@@ -220,12 +258,24 @@ fn wrong_by_itself(spec: &ConnectorSpec) -> Vec<Problem> {
         let problem = Problem::new(ErrorCode::InvalidArgument, message);
         problems.push(problem.field(format!("capacity.{field}")));
     }
+    if let Some((field, message)) = spec.log_delivery.as_ref().and_then(LogDelivery::invalid) {
+        let problem = Problem::new(ErrorCode::InvalidArgument, message);
+        problems.push(problem.field(format!("log_delivery.{field}")));
+    }
     if spec.plugins.is_empty() {
         let problem = Problem::new(ErrorCode::InvalidArgument, "a connector needs a plugin")
             .hint("put the attribute ref of a runnel_plugin into plugins");
         problems.push(problem.field("plugins"));
     }
     problems
+}
+
+fn unavailable((field, key): (&'static str, &'static str)) -> Problem {
+    let message = "this daemon does not deliver logs there";
+    Problem::new(ErrorCode::InvalidArgument, message)
+        .detail(format!("its runnel.toml has no {key}"))
+        .hint("set it and start the daemon again, or leave this place out")
+        .field(format!("log_delivery.{field}"))
 }
 
 fn plugin_field(index: usize) -> String {

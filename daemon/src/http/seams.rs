@@ -11,7 +11,7 @@ use runnel_api::object::Generation;
 use runnel_api::plugin::{ContentRef, PluginStatus, Sha256Hex, StagedContent};
 use runnel_api::role::RoleSpec;
 use runnel_api::scaling::ScalingStatus;
-use runnel_api::server::RuntimeInfo;
+use runnel_api::server::{LogPlaces, RuntimeInfo};
 use runnel_api::worker_configuration::WorkerConfigurationSpec;
 use runnel_api::{Name, Problem};
 use std::collections::BTreeSet;
@@ -153,6 +153,10 @@ pub trait Host: Send + Sync {
     fn runtimes(&self) -> Vec<RuntimeInfo>;
     /// `ENFORCED`, `PARTIAL` or `NONE`.
     fn isolation(&self) -> String;
+    /// MCUs that it has for workers; none when they are not limited.
+    fn mcus(&self) -> Option<u32>;
+    /// Where logs can be delivered to, besides Kafka topics.
+    fn log_places(&self) -> LogPlaces;
 }
 
 /// Ends the daemon.

@@ -11,13 +11,15 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use http::{HeaderMap, Method, StatusCode};
-use runnel_api::server::{API_VERSION, Info};
+use runnel_api::server::{API_VERSION, HostCapacity, Info};
 use runnel_api::{ErrorCode, Identity, Problem};
 use serde::{Deserialize, Serialize};
 
 /// What this release can do, by name; a provider asks before it uses something newer than the API
 /// version.
-const ABILITIES: [&str; 6] = [
+const ABILITIES: [&str; 8] = [
+    "capacity",
+    "decisions",
     "preview",
     "content-staging",
     "operations",
@@ -30,6 +32,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, HEALTH, get(health)),
         route(Method::GET, "/api/v1/info", get(info)),
+        route(Method::GET, "/api/v1/capacity", get(capacity)),
         route(Method::GET, "/api/v1/identity/{kind}/{name}", get(identity)),
         route(Method::POST, "/api/v1/shutdown", post(shutdown)),
     ]
@@ -52,7 +55,18 @@ async fn info(State(api): Shared) -> Json<Info> {
         abilities: ABILITIES.map(str::to_owned).to_vec(),
         runtimes: api.host.runtimes(),
         isolation: api.host.isolation(),
+        log_places: api.host.log_places(),
     })
+}
+
+/// What connectors hold of the host's MCUs.
+async fn capacity(State(api): Shared) -> Result<Json<HostCapacity>, ApiError> {
+    let connectors = api.store.run(crate::store::Store::mcus_held).await?;
+    Ok(Json(HostCapacity {
+        mcus: api.host.mcus(),
+        held: connectors.values().map(|mcus| u64::from(*mcus)).sum(),
+        connectors,
+    }))
 }
 
 async fn identity(

@@ -16,7 +16,7 @@ use runnel_api::connector::{Derived, Previewed};
 use runnel_api::kafka_cluster::Enforcement;
 use runnel_api::plugin::{PluginStatus, Sha256Hex, StagedContent};
 use runnel_api::role::RoleSpec;
-use runnel_api::server::RuntimeInfo;
+use runnel_api::server::{LogPlaces, RuntimeInfo};
 use runnel_api::{ErrorCode, Name, Problem};
 use serde_json::{Value, json};
 use sha2::Digest as _;
@@ -33,6 +33,7 @@ pub(crate) struct Rooms {
     pub contents: Mutex<BTreeMap<Sha256Hex, PluginStatus>>,
     pub stops: Mutex<Vec<bool>>,
     pub log_folder: Mutex<Option<PathBuf>>,
+    pub mcus: Mutex<Option<u32>>,
 }
 
 impl Wake for Rooms {
@@ -141,6 +142,12 @@ impl Host for Rooms {
     }
     fn isolation(&self) -> String {
         "NONE".to_owned()
+    }
+    fn mcus(&self) -> Option<u32> {
+        *self.mcus.lock().unwrap()
+    }
+    fn log_places(&self) -> LogPlaces {
+        LogPlaces::default()
     }
 }
 

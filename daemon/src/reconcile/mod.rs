@@ -105,7 +105,7 @@ impl Reconciler {
         };
         let ledger = Ledger::new(Limits {
             starts: Some(parts.capacity.starts_at_once),
-            mcus: None,
+            mcus: parts.capacity.mcus,
         });
         Self {
             inner: Arc::new(Inner {

@@ -4,6 +4,7 @@ use super::operations::{self, Advance};
 use super::rows::{column, from_json, int, uint};
 use super::{Declared, Store, StoreError, generations, now_ms};
 use runnel_api::arn::Incarnation;
+use runnel_api::capacity::Capacity;
 use runnel_api::connector::ConnectorSpec;
 use runnel_api::error::Warning;
 use runnel_api::object::Generation;
@@ -12,7 +13,8 @@ use runnel_api::{
     Problem,
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use std::collections::BTreeSet;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 /// An object with what the store knows besides.
@@ -97,6 +99,33 @@ impl Store {
                 objects.push(read(tx, row)?);
             }
             Ok(objects)
+        })
+    }
+
+    /// MCUs of the fewest workers of each connector that is not being deleted.
+    pub fn mcus_held(&self) -> Result<BTreeMap<Name, u32>, StoreError> {
+        /// All that is read of a connector's specification.
+        #[derive(Deserialize)]
+        struct Sized {
+            capacity: Capacity,
+        }
+        self.read(|tx| {
+            let sql = "SELECT name, spec FROM objects WHERE kind = ?1 AND deleting = 0";
+            let mut statement = tx.prepare_cached(sql).map_err(StoreError::Sql)?;
+            let mut rows = statement
+                .query([Kind::Connector.singular()])
+                .map_err(StoreError::Sql)?;
+            let mut held = BTreeMap::new();
+            while let Some(row) = rows.next().map_err(StoreError::Sql)? {
+                let name: String = column(row, "name").map_err(StoreError::Sql)?;
+                let spec: String = column(row, "spec").map_err(StoreError::Sql)?;
+                let name = Name::parse(&name).map_err(|_| {
+                    StoreError::Damaged("objects.name does not read back".to_owned())
+                })?;
+                let Sized { capacity } = from_json("objects.spec", &spec)?;
+                held.insert(name, capacity.mcus_min());
+            }
+            Ok(held)
         })
     }
 

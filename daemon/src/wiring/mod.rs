@@ -20,7 +20,7 @@ use anyhow::Context as _;
 use contents::Contents;
 use derive::Derive;
 use runnel_api::connector::ConnectorSpec;
-use runnel_api::server::RuntimeInfo;
+use runnel_api::server::{LogPlaces, RuntimeInfo};
 use runnel_api::{Name, Problem};
 use std::path::Path;
 use std::sync::Arc;
@@ -64,6 +64,8 @@ impl Live for Waker {
 struct Machine {
     runtimes: Vec<RuntimeInfo>,
     isolation: String,
+    mcus: Option<u32>,
+    log_places: LogPlaces,
 }
 
 impl Host for Machine {
@@ -73,6 +75,14 @@ impl Host for Machine {
 
     fn isolation(&self) -> String {
         self.isolation.clone()
+    }
+
+    fn mcus(&self) -> Option<u32> {
+        self.mcus
+    }
+
+    fn log_places(&self) -> LogPlaces {
+        self.log_places
     }
 }
 
@@ -134,6 +144,8 @@ pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result
     let machine = Machine {
         runtimes: infos.clone(),
         isolation: fleet.isolation().level().as_str().to_owned(),
+        mcus: config.capacity.mcus,
+        log_places: LogPlaces::default(),
     };
     let period = Duration::from_millis(config.scaling.sample_ms);
     let (mut sampler, samples) = Sampler::new(fleet.clone(), store.clone(), period)?;
