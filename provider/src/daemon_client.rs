@@ -8,10 +8,11 @@ use runnel_api::connector::{ConnectorSpec, ConnectorStatus, Preview, Previewed};
 use runnel_api::kafka_cluster::{KafkaClusterSpec, KafkaClusterStatus};
 use runnel_api::plugin::{PluginSpec, PluginStatus, Sha256Hex, StagedContent};
 use runnel_api::role::{RoleSpec, RoleStatus};
+use runnel_api::scaling::ScalingDecision;
 use runnel_api::server::{API_VERSION, Info};
 use runnel_api::worker_configuration::{WorkerConfigurationSpec, WorkerConfigurationStatus};
 use runnel_api::{Deleted, ErrorCode, Generation, Identity, Kind, Name, Object, Operation};
-use runnel_api::{OperationId, Problem, Put, PutAnswer, Secret};
+use runnel_api::{OperationId, Page, Problem, Put, PutAnswer, Secret};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::error::Error as _;
@@ -251,6 +252,19 @@ impl DaemonClient {
             Precondition::At(generation) => request.header(IF_MATCH, generation.to_string()),
         };
         self.call(request.json(put)).await
+    }
+
+    /// The newest decisions of scaling about a connector, newest first.
+    pub async fn decisions(
+        &self,
+        connector: &Name,
+        limit: usize,
+    ) -> Result<Vec<ScalingDecision>, ClientError> {
+        let path = format!("connectors/{connector}/decisions?limit={limit}");
+        let page: Page<ScalingDecision> = self
+            .call(self.request(Method::GET, &path).timeout(CALL_LIMIT))
+            .await?;
+        Ok(page.items)
     }
 
     /// Asks for an object to be removed; `None` if there is none.

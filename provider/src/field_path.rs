@@ -69,6 +69,24 @@ pub fn locate(field: &str, config: &Object) -> Path {
         .unwrap_or_default()
 }
 
+/// The place of an attribute below `root`, given with dots between its parts, or the nearest one
+/// around it that the user wrote: what is null or a default has no place in the file.
+pub fn written(root: Path, field: &str, config: &Object) -> Path {
+    let full = field
+        .split('.')
+        .fold(root, |path, name| path.attribute(name));
+    let steps = full.steps();
+    (1..=steps.len())
+        .rev()
+        .map(|length| {
+            steps[..length]
+                .iter()
+                .fold(Path::root(), |path, step| path.then(step.clone()))
+        })
+        .find(|path| config.at(path).is_some_and(|value| !value.is_null()))
+        .unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

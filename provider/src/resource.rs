@@ -30,6 +30,9 @@ pub trait Declaration: Convert<Self::Noun> + Send + Sync + 'static {
         identity: Planned,
     ) -> Result<(), Failure>;
 
+    /// Takes note that the object goes: it is destroyed, or replaced by another one.
+    fn leaves(&self, _cx: &Cx, _prior: &Object) {}
+
     /// What has to happen before the object is written.
     async fn prepare(
         &self,
@@ -90,9 +93,19 @@ impl<D: Declaration> Resource<Session> for Declared<D> {
 
     async fn plan(&self, cx: &mut Cx, change: &mut Change) -> Result<(), Failure> {
         match lifecycle::identity::<D::Noun>(cx, change).await? {
-            Planned::Leaves => Ok(()),
+            Planned::Leaves => {
+                if let Some(prior) = &change.prior {
+                    self.0.leaves(cx, prior);
+                }
+                Ok(())
+            }
             identity => self.0.plan(cx, change, identity).await,
         }
+    }
+
+    async fn plan_destroy(&self, cx: &mut Cx, prior: &Object) -> Result<(), Failure> {
+        self.0.leaves(cx, prior);
+        Ok(())
     }
 
     async fn create(&self, cx: &mut Cx, plan: &Object, config: &Object) -> Result<Object, Failure> {

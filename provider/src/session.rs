@@ -1,6 +1,7 @@
 //! What the provider knows for the length of one run: the daemon, and what was planned so far.
 
 use crate::daemon_client::DaemonClient;
+use runnel_api::capacity::Capacity;
 use runnel_api::connector::Assumed;
 use runnel_api::kafka_cluster::KafkaClusterSpec;
 use runnel_api::plugin::{ContentRef, PluginSpec, Sha256Hex};
@@ -117,7 +118,21 @@ impl Session {
         planned.changed.insert((kind, name.clone()));
     }
 
-    /// What was planned of the objects that a connector refers to.
+    /// Notes the capacity that a connector will have: the host must have room for all of them.
+    pub fn size(&self, connector: &Name, capacity: Capacity) {
+        let assumed = &mut hold(&self.planned).assumed;
+        assumed.destroyed.remove(connector);
+        assumed.capacities.insert(connector.clone(), capacity);
+    }
+
+    /// Notes that a connector will be gone, and with it what it holds of the host.
+    pub fn destroy(&self, connector: &Name) {
+        let assumed = &mut hold(&self.planned).assumed;
+        assumed.capacities.remove(connector);
+        assumed.destroyed.insert(connector.clone());
+    }
+
+    /// What was planned of the objects that a connector refers to, and of the host's room.
     pub fn outlook(&self, references: &References<'_>) -> Outlook {
         let planned = hold(&self.planned);
         let plugins = references
@@ -153,8 +168,8 @@ impl Session {
                         .map(|content| &content.name),
                 ),
                 roles: only(&known.roles, references.role.iter()),
-                capacities: BTreeMap::new(),
-                destroyed: std::collections::BTreeSet::new(),
+                capacities: known.capacities.clone(),
+                destroyed: known.destroyed.clone(),
             },
             changed: !others.is_disjoint(&planned.changed) || !role.is_disjoint(&planned.changed),
             open: !others.is_disjoint(&planned.open),
@@ -221,6 +236,35 @@ fn hold<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn capacities_of_a_run_are_those_planned_last() {
+        let daemon = DaemonClient::new("http://127.0.0.1:1".into(), None).unwrap();
+        let session = Session::new(daemon);
+        let name = |text: &str| Name::parse(text).unwrap();
+        let fixed = |worker_count| Capacity::Provisioned {
+            mcu_count: 1,
+            worker_count,
+        };
+        session.size(&name("stays"), fixed(1));
+        session.size(&name("stays"), fixed(2));
+        session.size(&name("goes"), fixed(1));
+        session.destroy(&name("goes"));
+        session.destroy(&name("replaced"));
+        session.size(&name("replaced"), fixed(3));
+        let cluster = name("shop");
+        let assumed = session
+            .outlook(&References {
+                kafka_cluster: &cluster,
+                plugins: &[],
+                worker_configuration: None,
+                role: None,
+            })
+            .assumed;
+        let sizes = [(name("replaced"), fixed(3)), (name("stays"), fixed(2))];
+        assert_eq!(assumed.capacities, BTreeMap::from(sizes));
+        assert_eq!(assumed.destroyed, BTreeSet::from([name("goes")]));
+    }
 
     #[test]
     fn a_connector_gets_what_was_planned_of_what_it_refers_to_and_nothing_else() {

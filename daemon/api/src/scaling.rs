@@ -128,6 +128,20 @@ pub struct ScalingDecision {
     pub evidence: Evidence,
 }
 
+impl fmt::Display for ScalingDecision {
+    /// The decision and its evidence in one line, without the time.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.verdict {
+            Verdict::Scale { to } => write!(f, "{} → {to}", self.from)?,
+            Verdict::Hold { .. } => write!(f, "{} stays", self.from)?,
+        }
+        if self.evidence.text.is_empty() {
+            return Ok(());
+        }
+        write!(f, ": {}", self.evidence.text)
+    }
+}
+
 /// How a connector scales just now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScalingStatus {

@@ -163,7 +163,7 @@ fn finish(
         problems: findings.problems,
         warnings: findings.warnings,
         worker_config,
-        runs_one_task: false,
+        runs_one_task: one_task,
     }
 }
 

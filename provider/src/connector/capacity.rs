@@ -1,5 +1,6 @@
 //! The argument `capacity`.
 
+use crate::field_path;
 use runnel_api::capacity::{Capacity, SCALE_IN_DEFAULT, SCALE_OUT_DEFAULT};
 use tfplugin::value::Value;
 use tfplugin::{Diagnostic, Diagnostics, Object, Path};
@@ -50,20 +51,7 @@ pub fn check(config: &Object, diagnostics: &mut Diagnostics) {
         Err(diagnostic) => diagnostics.push(diagnostic),
         Ok(capacity) => {
             if let Some((field, reason)) = capacity.invalid() {
-                let full = field
-                    .split('.')
-                    .fold(Path::attr("capacity"), |path, name| path.attribute(name));
-                // A default has no place in the user's file; its block has.
-                let steps = full.steps();
-                let path = (1..=steps.len())
-                    .rev()
-                    .map(|length| {
-                        steps[..length]
-                            .iter()
-                            .fold(Path::root(), |path, step| path.then(step.clone()))
-                    })
-                    .find(|path| config.at(path).is_some_and(|value| !value.is_null()))
-                    .unwrap_or_default();
+                let path = field_path::written(Path::attr("capacity"), field, config);
                 diagnostics.error_at(path, "Invalid capacity", format!("{reason}."));
             }
         }

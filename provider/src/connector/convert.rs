@@ -3,17 +3,17 @@
 use super::Connector;
 use crate::daemon_client::{Connectors, ObjectOf};
 use crate::lifecycle::Convert;
-use runnel_api::connector::{ConnectorSpec, Derived, DesiredState, OnDestroy};
+use runnel_api::connector::{ConnectorSpec, Delivery, Derived, DesiredState, OnDestroy};
 use runnel_api::plugin::ContentRef;
 use runnel_api::{Arn, Name};
 use std::collections::BTreeMap;
 use tfplugin::value::Value;
 use tfplugin::{Diagnostic, Object, Path};
 
-use super::capacity;
+use super::{capacity, log_delivery};
 
 /// What makes the specification, apart from `kafkaconnect_version`, which the daemon may choose.
-pub(super) const INPUTS: [&str; 12] = [
+pub(super) const INPUTS: [&str; 14] = [
     "description",
     "kafka_cluster",
     "plugins",
@@ -21,6 +21,8 @@ pub(super) const INPUTS: [&str; 12] = [
     "service_execution_role_arn",
     "config",
     "capacity",
+    "log_delivery",
+    "delivery",
     "desired_state",
     "on_destroy",
     "accept_position_loss",
@@ -42,8 +44,8 @@ impl Convert<Connectors> for Connector {
             kafkaconnect_version: version.as_str().map(str::to_owned),
             config: values.get("config")?,
             capacity: capacity::read(values)?,
-            log_delivery: None,
-            delivery: runnel_api::connector::Delivery::default(),
+            log_delivery: log_delivery::read(values)?,
+            delivery: word(values, "delivery", &DELIVERIES)?,
             desired_state: word(values, "desired_state", &DESIRED_STATES)?,
             on_destroy: word(values, "on_destroy", &ON_DESTROY)?,
             accept_position_loss: flag(values, "accept_position_loss")?,
@@ -78,8 +80,11 @@ impl Convert<Connectors> for Connector {
             )
             .with("on_destroy", spoken(&spec.on_destroy, &ON_DESTROY))
             .with("accept_position_loss", spec.accept_position_loss)
-            // The one that this release has.
-            .with("delivery", "AT_LEAST_ONCE")
+            .with("delivery", spoken(&spec.delivery, &DELIVERIES))
+            .with(
+                "log_delivery",
+                log_delivery::write(spec.log_delivery.as_ref()),
+            )
             .with("arn", object.arn.as_str())
             .with("version", object.generation.0)
             .with("timeouts", carried.value("timeouts").clone());
@@ -111,6 +116,11 @@ const DESIRED_STATES: [(&str, DesiredState); 3] = [
     ("RUNNING", DesiredState::Running),
     ("PAUSED", DesiredState::Paused),
     ("STOPPED", DesiredState::Stopped),
+];
+
+const DELIVERIES: [(&str, Delivery); 2] = [
+    ("AT_LEAST_ONCE", Delivery::AtLeastOnce),
+    ("EXACTLY_ONCE", Delivery::ExactlyOnce),
 ];
 
 const ON_DESTROY: [(&str, OnDestroy); 2] = [
@@ -187,6 +197,7 @@ pub(super) fn config_wo(config: &Object) -> Result<Option<BTreeMap<String, Strin
 pub(super) mod tests {
     use super::*;
     use runnel_api::capacity::Capacity;
+    use runnel_api::log_delivery::LogDelivery;
 
     /// A connector as a user declares it.
     pub(crate) fn declared() -> Object {
@@ -241,6 +252,9 @@ pub(super) mod tests {
         assert_eq!(spec.kafkaconnect_version, None);
         let state = Connector.state(&object(&spec, 3), &Object::new());
         assert_eq!(state.get::<u64>("version"), Ok(3));
+        spec.delivery = Delivery::ExactlyOnce;
+        spec.log_delivery = Some(LogDelivery::default());
+        let state = Connector.state(&object(&spec, 3), &state);
         // From then on the runtime is named.
         spec.kafkaconnect_version = Some("3.9".into());
         assert_eq!(Connector.spec(&state), Ok(spec));
@@ -248,7 +262,8 @@ pub(super) mod tests {
 
     #[test]
     fn every_refusal_points_at_its_attribute() {
-        let cases: [(&str, Value); 7] = [
+        let cases: [(&str, Value); 8] = [
+            ("delivery", "NEVER".into()),
             ("kafka_cluster", "a/b".into()),
             ("worker_configuration", "nonsense".into()),
             ("service_execution_role_arn", "nonsense".into()),

@@ -2,13 +2,13 @@
 
 mod capacity;
 mod convert;
+mod log_delivery;
 mod plan;
 mod schema;
 mod secrets;
 
-use crate::attributes::not_yet;
 use crate::daemon_client::{Connectors, ObjectOf};
-use crate::lifecycle::{Cx, Planned, Update};
+use crate::lifecycle::{Cx, Planned, Update, name_of};
 use crate::resource::Declaration;
 use runnel_api::Secret;
 use runnel_api::connector::ConnectorState;
@@ -41,15 +41,7 @@ impl Declaration for Connector {
 
     fn validate(&self, config: &Object, diagnostics: &mut Diagnostics) {
         capacity::check(config, diagnostics);
-        if config.value("delivery").as_str() == Some("EXACTLY_ONCE") {
-            let instead =
-                "Use AT_LEAST_ONCE: after a crash, events may come twice, but none is lost.";
-            diagnostics.push(not_yet("delivery", "Delivery EXACTLY_ONCE", instead));
-        }
-        if !config.value("log_delivery").is_null() {
-            let instead = "Logs of workers are files of the daemon; `runnel logs NAME` shows them. Leave it out.";
-            diagnostics.push(not_yet("log_delivery", "`log_delivery`", instead));
-        }
+        log_delivery::check(config, diagnostics);
         check_keys(config, diagnostics);
     }
 
@@ -60,6 +52,12 @@ impl Declaration for Connector {
         identity: Planned,
     ) -> Result<(), Failure> {
         plan::plan(cx, change, identity).await
+    }
+
+    fn leaves(&self, cx: &Cx, prior: &Object) {
+        if let (Some(session), Ok(Some(name))) = (cx.client_if_known(), name_of(prior)) {
+            session.destroy(&name);
+        }
     }
 
     fn secrets(
@@ -157,15 +155,17 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_later_is_refused_by_name_at_its_attribute() {
+    fn both_deliveries_are_taken_and_log_delivery_is_checked() {
         let good = convert::tests::declared();
         assert!(paths(&good).is_empty());
+        assert!(paths(&good.clone().with("delivery", "EXACTLY_ONCE")).is_empty());
+        let file = Value::object([("enabled", Value::from(true)), ("prefix", "/etc".into())]);
+        let workers = Value::object([("file", file)]);
+        let logs = Value::object([("worker_log_delivery", workers)]);
         assert_eq!(
-            paths(&good.clone().with("delivery", "EXACTLY_ONCE")),
-            ["delivery"]
+            paths(&good.with("log_delivery", logs)),
+            ["log_delivery.worker_log_delivery.file.prefix"]
         );
-        let logs = Value::object([("worker_log_delivery", Value::Null)]);
-        assert_eq!(paths(&good.with("log_delivery", logs)), ["log_delivery"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a plan knows of a connector: everything, where its inputs are known.
 
 use super::secrets::{self, Declared, Remembered, Sending};
-use super::{CLASS, Connector, SECRETS, SEND, UNSETTLED, convert};
+use super::{CLASS, Connector, SECRETS, SEND, UNSETTLED, capacity, convert};
 use crate::attributes::known;
 use crate::lifecycle::{self, Convert as _, Cx, Planned, name_of};
 use crate::report;
@@ -32,6 +32,7 @@ pub(super) async fn plan(
         change.require_replace(Path::attr("config").key(CLASS));
         return Ok(());
     }
+    note_capacity(cx, change)?;
     let mut replacing = false;
     if let Planned::New {
         next,
@@ -60,6 +61,17 @@ pub(super) async fn plan(
     }
     let unsettled = cx.private.get::<bool>(UNSETTLED).unwrap_or(false);
     set_version(change, spec.is_some(), sending, unsettled)
+}
+
+/// Tells the run how much of the host the connector will hold, before anything is asked for it or for
+/// another one: of two that fit alone but not together, one finds out at the latest.
+fn note_capacity(cx: &Cx, change: &Change) -> Result<(), Diagnostic> {
+    let name = name_of(&change.planned)?;
+    let known = change.planned.value("capacity").is_wholly_known();
+    if let (Some(name), Some(session), true) = (name, cx.client_if_known(), known) {
+        session.size(&name, capacity::read(&change.planned)?);
+    }
+    Ok(())
 }
 
 /// Whether prior state and plan have different classes, both known.

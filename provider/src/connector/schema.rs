@@ -1,5 +1,6 @@
 //! Arguments and computed attributes.
 
+use super::log_delivery;
 use crate::attributes;
 use runnel_api::Arn;
 use runnel_api::capacity::{SCALE_IN_DEFAULT, SCALE_OUT_DEFAULT, WORKERS_MAX};
@@ -129,7 +130,14 @@ fn capacity() -> Attribute {
                         .describe("Most tasks when scaling; at least `max_worker_count`."),
                 ],
             )
-            .describe("Between a fewest and a most number of workers. In this release it runs at the fewest."),
+            .describe(
+                "Between a fewest and a most number of workers, by their CPU utilization. A connector whose class runs one \
+                 task, such as Debezium's for MySQL, MariaDB and PostgreSQL, has one worker instead, which becomes larger \
+                 and smaller: from `min_worker_count` to `max_worker_count` times `mcu_count`, in sizes of 1, 2, 4 and 8 \
+                 MCUs. While it scales, the daemon sets `tasks.max` to 2 for each MCU, to at most \
+                 `max_autoscaling_task_count`, and to no more than the class can use; `effective_config` keeps what \
+                 `config` says.",
+            ),
             Attribute::single(
                 "provisioned",
                 [mcu_count(), workers("worker_count", "Number of workers")],
@@ -138,7 +146,10 @@ fn capacity() -> Attribute {
         ],
     )
     .required()
-    .describe("How many workers of which size. Exactly one of `autoscaling` and `provisioned`.")
+    .describe(
+        "How many workers of which size. Exactly one of `autoscaling` and `provisioned`. The host must have room for the \
+         fewest workers of all connectors (`[capacity] mcus` of the daemon), or plan says who holds what.",
+    )
 }
 
 fn behaviour() -> Vec<Attribute> {
@@ -152,7 +163,12 @@ fn behaviour() -> Vec<Attribute> {
         Attribute::string("delivery")
             .default("AT_LEAST_ONCE")
             .validate(Validator::one_of(["AT_LEAST_ONCE", "EXACTLY_ONCE"]))
-            .describe("`AT_LEAST_ONCE`, or `EXACTLY_ONCE`, which is not supported in this release yet."),
+            .describe(
+                "`AT_LEAST_ONCE`: after a fault, some events come twice, and none is lost. Or `EXACTLY_ONCE`, for source \
+                 connectors whose class supports it: events and the position are written in one transaction, and who \
+                 reads with `isolation.level = read_committed` gets each event once. It sets `exactly.once.support` to \
+                 `required`, and plan refuses classes that cannot.",
+            ),
         Attribute::string("on_destroy")
             .default("DELETE_INTERNAL_TOPICS")
             .validate(Validator::one_of(["DELETE_INTERNAL_TOPICS", "KEEP_INTERNAL_TOPICS"]))
@@ -163,46 +179,8 @@ fn behaviour() -> Vec<Attribute> {
         Attribute::bool("accept_position_loss").default(false).describe(
             "Lets a change through that loses the connector's position, so that it reads its source from the start.",
         ),
-        log_delivery(),
+        log_delivery::attribute(),
     ]
-}
-
-fn log_delivery() -> Attribute {
-    let enabled = || {
-        Attribute::bool("enabled")
-            .required()
-            .describe("Whether logs go there.")
-    };
-    Attribute::single(
-        "log_delivery",
-        [Attribute::single(
-            "worker_log_delivery",
-            [
-                Attribute::single(
-                    "cloudwatch_logs",
-                    [enabled(), Attribute::string("log_group").describe("Name of the log group.")],
-                )
-                .describe("To CloudWatch Logs."),
-                Attribute::single(
-                    "firehose",
-                    [enabled(), Attribute::string("delivery_stream").describe("Name of the stream.")],
-                )
-                .describe("To Data Firehose."),
-                Attribute::single(
-                    "s3",
-                    [
-                        enabled(),
-                        Attribute::string("bucket").describe("Name of the bucket."),
-                        Attribute::string("prefix").describe("Prefix of the objects."),
-                    ],
-                )
-                .describe("To S3."),
-            ],
-        )
-        .required()
-        .describe("Where the logs of workers go.")],
-    )
-    .describe("Where logs go besides the daemon's files. Not supported in this release yet; see `runnel logs`.")
 }
 
 fn computed() -> Vec<Attribute> {

@@ -10,6 +10,9 @@ use crate::session::Session;
 use tfplugin::schema::Schema;
 use tfplugin::{DataSource, Diagnostic, Failure, Object, async_trait};
 
+/// How many decisions of scaling are read.
+const DECISIONS: usize = 20;
+
 /// The data source.
 #[derive(Debug)]
 pub struct ConnectorData;
@@ -35,6 +38,8 @@ impl DataSource<Session> for ConnectorData {
                 .at("name")
                 .into());
         };
-        Ok(convert::object(&connector))
+        let decisions = session.daemon.decisions(&name, DECISIONS).await;
+        let decisions = decisions.map_err(|error| report::call(&error, config))?;
+        Ok(convert::object(&connector, &decisions))
     }
 }

@@ -4,6 +4,19 @@ use crate::attributes;
 use tfplugin::schema::{Attribute, Schema};
 use tfplugin::value::Type;
 
+fn size(name: &str, text: &str) -> Attribute {
+    let number = |name: &str, text: &str| Attribute::number(name).computed().describe(text);
+    Attribute::single(
+        name,
+        [
+            number("workers", "How many workers."),
+            number("mcu_count", "MCUs of each worker."),
+        ],
+    )
+    .computed()
+    .describe(text)
+}
+
 pub(super) fn schema() -> Schema {
     let text = |name: &str, text: &str| Attribute::string(name).computed().describe(text);
     let number = |name: &str, text: &str| Attribute::number(name).computed().describe(text);
@@ -52,6 +65,9 @@ pub(super) fn schema() -> Schema {
                 text("worker_id", "`host:port` by which Kafka Connect knows it, once it listens."),
                 text("state", "`STARTING`, `READY`, `STOPPING`, `DEAD` or `UNKNOWN`."),
                 number("started_ms", "When it was started, in milliseconds since the Unix epoch."),
+                number("mcu_count", "Its size in MCUs."),
+                number("cpu_percent", "CPU that it used lately, in percent of its MCUs; null while it is not known."),
+                number("rss_mib", "Memory that it occupies, in MiB; null while it is not known."),
             ],
         )
         .computed()
@@ -61,6 +77,39 @@ pub(super) fn schema() -> Schema {
         Attribute::list("topics", Type::String)
             .computed()
             .describe("Topics that it has used, by Kafka Connect's topic tracking."),
+    )
+    .attribute(number(
+        "lag",
+        "Records that a sink has still to read; null for sources and where it is not known.",
+    ))
+    .attribute(
+        Attribute::single(
+            "scaling",
+            [
+                text("mode", "`FIXED`, `HORIZONTAL` (more and fewer workers) or `VERTICAL` (one worker of another size)."),
+                size("size", "The size that is wanted now."),
+                number("tasks_max", "`tasks.max` that Kafka Connect was given."),
+                number("cpu_percent", "CPU utilization that scaling saw last, in percent; null while it is not known."),
+                text("last", "The last decision in words."),
+            ],
+        )
+        .computed()
+        .describe("How it scales just now; null before the daemon has looked for the first time."),
+    )
+    .attribute(
+        Attribute::nested_list(
+            "decisions",
+            [
+                number("at_ms", "When, in milliseconds since the Unix epoch."),
+                size("from", "The size that it was made for."),
+                text("verdict", "`SCALE` or `HOLD`."),
+                size("to", "The new size; null for `HOLD`."),
+                text("reason", "Why it held, such as `COOL_DOWN`; null for `SCALE`."),
+                text("evidence", "What it rests on, in one line."),
+            ],
+        )
+        .computed()
+        .describe("The last 20 decisions of scaling, newest first."),
     )
     .attribute(number(
         "observed_age_ms",

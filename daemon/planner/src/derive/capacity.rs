@@ -1,7 +1,8 @@
 //! Capacity: its ranges, and what it means in machine terms.
 
 use super::Findings;
-use runnel_api::capacity::{Capacity, CapacitySummary, MCU_COUNTS, MCU_MEMORY_GIB};
+use crate::scale::{Policy, TaskLimit};
+use runnel_api::capacity::{Capacity, CapacitySummary, MCU_MEMORY_GIB};
 use runnel_api::scaling::{ScalingMode, Size};
 use runnel_api::{ErrorCode, Problem};
 
@@ -13,50 +14,22 @@ pub(super) fn check(capacity: &Capacity, findings: &mut Findings) {
     }
 }
 
-/// Which way it grows, and its smallest and largest size.
-fn bounds(capacity: &Capacity, one_task: bool) -> (ScalingMode, Size, Size) {
-    let mcu_count = capacity.mcu_count();
-    let sized = |workers| Size { workers, mcu_count };
-    let (low, high) = (sized(capacity.workers_min()), sized(capacity.workers_max()));
-    let (mode, low, high) = match capacity {
-        Capacity::Provisioned { .. } => (ScalingMode::Fixed, low, high),
-        Capacity::Autoscaling { .. } if one_task => {
-            let (low, high) = rungs(low.mcus(), high.mcus());
-            (ScalingMode::Vertical, low, high)
-        }
-        Capacity::Autoscaling { .. } => (ScalingMode::Horizontal, low, high),
-    };
-    let mode = if low == high {
-        ScalingMode::Fixed
-    } else {
-        mode
-    };
-    (mode, low, high)
-}
-
-/// The smallest and the largest worker of a connector with a single task: of the sizes that there
-/// are, those from `low` to `high` MCUs, or the next smaller one where there is none between.
-fn rungs(low: u32, high: u32) -> (Size, Size) {
-    let one = |mcu_count| Size {
-        workers: 1,
-        mcu_count,
-    };
-    let up_to = MCU_COUNTS.into_iter().filter(|size| *size <= high);
-    let largest = up_to.clone().next_back().unwrap_or(MCU_COUNTS[0]);
-    let smallest = up_to.into_iter().find(|size| *size >= low);
-    (one(smallest.unwrap_or(largest)), one(largest))
-}
-
-/// The words of MSK Connect's console. Out-of-range values give odd words, never an overflow.
+/// The words of MSK Connect's console, for the sizes that scaling chooses from.
 pub(super) fn summary(capacity: &Capacity, one_task: bool) -> CapacitySummary {
-    let (mode, low, high) = bounds(capacity, one_task);
+    let tasks = if one_task {
+        TaskLimit::One
+    } else {
+        TaskLimit::Unlimited
+    };
+    let policy = Policy::of(capacity, tasks);
+    let (low, high) = policy.bounds();
     let memory = |size: Size| size.mcus().saturating_mul(MCU_MEMORY_GIB);
     let workers = counted((low.workers, high.workers), "worker");
     let each = counted((low.mcu_count, high.mcu_count), "MCU");
     CapacitySummary {
         mcus: range((low.mcus(), high.mcus())),
         memory: format!("{} GiB", range((memory(low), memory(high)))),
-        scaling: scaling(capacity, mode, &format!("{workers} of {each}")),
+        scaling: scaling(capacity, policy.mode(), &format!("{workers} of {each}")),
         network: workers,
     }
 }

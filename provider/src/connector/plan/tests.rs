@@ -1,6 +1,7 @@
 use super::*;
 use crate::connector::convert::tests::{declared, object};
 use crate::daemon_client::DaemonClient;
+use crate::resource::Declaration as _;
 use crate::responder::Responder;
 use runnel_api::Kind;
 use std::sync::Arc;
@@ -101,6 +102,38 @@ async fn a_role_that_is_open_leaves_only_its_acls_open() {
             "nothing is found missing"
         );
     }
+}
+
+#[tokio::test]
+async fn the_daemon_hears_of_the_capacity_of_every_connector_that_the_run_plans() {
+    let answer = serde_json::json!({ "problems": [] }).to_string();
+    let responder = Responder::start(vec![("POST", 200, answer)]);
+    let daemon = DaemonClient::new(responder.endpoint.clone(), None).unwrap();
+    let session = Arc::new(Session::new(daemon));
+    let mut cx = Cx::new(
+        Some(session.clone()),
+        Private::default(),
+        CancellationToken::new(),
+    );
+    Connector.leaves(&cx, &declared().with("name", "gone"));
+    // Of this one the configuration is not known yet, but its capacity is.
+    let open = declared()
+        .with("name", "open")
+        .with("description", Value::unknown());
+    for values in [open, declared()] {
+        let mut change = Change::new(Action::Create, values.clone(), None, values);
+        plan(&mut cx, &mut change, Planned::Open).await.unwrap();
+    }
+    let requests = responder.requests();
+    assert_eq!(requests.len(), 1);
+    let body = &requests[0][requests[0].find('{').unwrap()..];
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    let size = serde_json::json!({"provisioned": {"mcu_count": 1, "worker_count": 2}});
+    assert_eq!(
+        body["assumed"]["capacities"],
+        serde_json::json!({"open": size, "orders": size})
+    );
+    assert_eq!(body["assumed"]["destroyed"], serde_json::json!(["gone"]));
 }
 
 #[tokio::test]
