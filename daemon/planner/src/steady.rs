@@ -14,6 +14,8 @@ use runnel_api::{ErrorCode, OperationKind, Problem, RestartScope};
 /// Looks in a row that must find a worker unwell before it is said or acted upon: one lost answer
 /// is nothing on a busy machine.
 const LOOKS_MIN: u32 = 3;
+/// How long it must last besides: looks may follow each other closely.
+const UNWELL_MIN_MS: u64 = 3_000;
 /// How long a task that was told to restart may still show its old failure. Connect's status comes
 /// back through a topic.
 const RESTART_GRACE_MS: u64 = 3_000;
@@ -67,6 +69,9 @@ pub(crate) fn watch(step: &mut Step<'_>, target: &Target) {
 /// What the surroundings add to a health that was decided: the cluster first, since it explains
 /// the rest, then workers that do not answer.
 pub(crate) fn outlook(step: &mut Step<'_>) {
+    let unwell = |state: &WorkerState| matches!(state, WorkerState::Unwell { .. });
+    // How long it lasts is known from looks that follow each other closely.
+    step.calm &= !step.seen.workers.iter().any(|worker| unwell(&worker.state));
     if step.health == Health::Idle || step.given_up() {
         return;
     }
@@ -81,7 +86,9 @@ pub(crate) fn outlook(step: &mut Step<'_>) {
             since_ms,
             looks,
             answers,
-        } if looks >= LOOKS_MIN => Some((worker, since_ms, answers)),
+        } if looks >= LOOKS_MIN && step.now_ms.saturating_sub(since_ms) >= UNWELL_MIN_MS => {
+            Some((worker, since_ms, answers))
+        }
         _ => None,
     });
     let Some((worker, since_ms, answers)) = unwell else {

@@ -248,7 +248,10 @@ impl ConnectClient {
     /// Whether the worker answers anything at all, also while its group is out of its reach.
     pub async fn answers(&self) -> bool {
         let call = Call::new("the root resource", Method::GET, &[""]);
-        matches!(self.once(&call).await, Ok(_) | Err(RestError::Status { .. }))
+        matches!(
+            self.once(&call).await,
+            Ok(_) | Err(RestError::Status { .. })
+        )
     }
 
     /// `host:port`, as Connect names the worker.

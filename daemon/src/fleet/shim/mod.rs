@@ -394,12 +394,15 @@ fn drain_signals(signals: &mut UnixStream) -> bool {
 /// Whether the kernel has killed in one of the worker's own control groups for want of memory: it
 /// counts that in `memory.events` (version 2) and `memory.oom_control` (version 1, Linux 4.13).
 fn killed_for_memory(procs: &[PathBuf]) -> bool {
-    procs.iter().filter_map(|procs| procs.parent()).any(|group| {
-        ["memory.events", "memory.oom_control"]
-            .iter()
-            .filter_map(|file| std::fs::read_to_string(group.join(file)).ok())
-            .any(|text| counts_a_kill(&text))
-    })
+    procs
+        .iter()
+        .filter_map(|procs| procs.parent())
+        .any(|group| {
+            ["memory.events", "memory.oom_control"]
+                .iter()
+                .filter_map(|file| std::fs::read_to_string(group.join(file)).ok())
+                .any(|text| counts_a_kill(&text))
+        })
 }
 
 fn counts_a_kill(text: &str) -> bool {
@@ -437,7 +440,11 @@ mod tests {
         let v1 = "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n";
         let v2 = "low 0\nhigh 0\nmax 12\noom 1\noom_kill 2\noom_group_kill 0\n";
         assert!(counts_a_kill(v1) && counts_a_kill(v2));
-        assert!(!counts_a_kill("oom_kill_disable 0\nunder_oom 0\noom_kill 0\n"));
-        assert!(!killed_for_memory(&[PathBuf::from("/nowhere/cgroup.procs")]));
+        assert!(!counts_a_kill(
+            "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n"
+        ));
+        assert!(!killed_for_memory(&[PathBuf::from(
+            "/nowhere/cgroup.procs"
+        )]));
     }
 }
