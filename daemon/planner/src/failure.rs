@@ -273,150 +273,152 @@ mod tests {
     };
 
     /// Root lines as Connect and its worker logs give them.
+    const ROOT_LINES: &[(FailureKind, &str)] = &[
+        (
+            Authorization,
+            "java.sql.SQLException: Access denied for user 'u'@'localhost' (using password: YES)",
+        ),
+        (
+            Authorization,
+            "java.sql.SQLSyntaxErrorException: Access denied; you need (at least one of) the REPLICATION SLAVE privilege(s) for this operation",
+        ),
+        (
+            Authorization,
+            "java.sql.SQLSyntaxErrorException: SELECT command denied to user 'u'@'h' for table 't'",
+        ),
+        (
+            Authorization,
+            "org.apache.kafka.common.errors.GroupAuthorizationException: Not authorized to access group: shop-dbhistory",
+        ),
+        (
+            Authorization,
+            "org.apache.kafka.common.errors.TopicAuthorizationException: Not authorized to access topics: [shop.orders]",
+        ),
+        (
+            Authorization,
+            "org.apache.kafka.common.errors.SaslAuthenticationException: Authentication failed during authentication due to invalid credentials",
+        ),
+        (
+            Authorization,
+            "org.postgresql.util.PSQLException: FATAL: password authentication failed for user \"u\"",
+        ),
+        (
+            Authorization,
+            "org.postgresql.util.PSQLException: ERROR: permission denied for table orders",
+        ),
+        (
+            Class,
+            "java.lang.NoSuchMethodError: 'org.apache.kafka.clients.consumer.ConsumerRecords org.apache.kafka.clients.consumer.KafkaConsumer.poll(long)'",
+        ),
+        (Class, "java.lang.NoClassDefFoundError: io/debezium/X"),
+        (Class, "java.lang.ClassNotFoundException: com.example.Smt"),
+        (
+            Class,
+            "java.lang.UnsupportedClassVersionError: com/example/X has been compiled by a more recent version of the Java Runtime",
+        ),
+        (
+            Configuration,
+            "org.apache.kafka.common.config.ConfigException: Invalid value 0 for configuration tasks.max",
+        ),
+        (
+            Configuration,
+            "org.apache.kafka.connect.errors.ConnectException: The MySQL server is not configured to use a ROW binlog_format, which is required for this connector to work properly",
+        ),
+        (
+            Configuration,
+            "org.apache.kafka.common.errors.InvalidTopicException: Invalid topics: [a b]",
+        ),
+        (
+            Kafka,
+            "org.apache.kafka.common.config.ConfigException: No resolvable bootstrap urls given in bootstrap.servers",
+        ),
+        (
+            Kafka,
+            "org.apache.kafka.common.errors.TimeoutException: Topic t not present in metadata after 60000 ms.",
+        ),
+        (
+            Kafka,
+            "org.apache.kafka.connect.errors.ConnectException: Failed to connect to and describe Kafka cluster. Check worker's broker connection and security properties.",
+        ),
+        (Network, "java.net.ConnectException: Connection refused"),
+        (Network, "java.net.UnknownHostException: db.internal"),
+        (
+            Network,
+            "com.mysql.cj.exceptions.CJCommunicationsException: Communications link failure",
+        ),
+        (
+            Network,
+            "java.sql.SQLNonTransientConnectionException: Socket fail to connect to host:address=(host=127.0.0.1)(port=3306)(type=primary). Connection refused",
+        ),
+        (
+            Network,
+            "org.postgresql.util.PSQLException: Connection to 127.0.0.1:5432 refused. Check that the hostname and port are correct and that the postmaster is accepting TCP/IP connections.",
+        ),
+        (
+            Network,
+            "io.debezium.DebeziumException: Failed to read next byte from position 4 Error code: 0; SQLSTATE: 08S01.",
+        ),
+        (
+            Network,
+            "java.io.EOFException: Failed to read next byte from position 1073",
+        ),
+        (OutOfMemory, "java.lang.OutOfMemoryError: Java heap space"),
+        (
+            Position,
+            "io.debezium.DebeziumException: The connector is trying to read binlog starting at SourceInfo [currentBinlogFilename=binlog.000001], but this is no longer available on the server. Reconfigure the connector to use a snapshot when needed.",
+        ),
+        (
+            Position,
+            "com.github.shyiko.mysql.binlog.network.ServerException: Could not find first log file name in binary log index file",
+        ),
+        (
+            Position,
+            "io.debezium.DebeziumException: The db history topic is missing. You may attempt to recover it by reconfiguring the connector to SCHEMA_ONLY_RECOVERY",
+        ),
+        (
+            Position,
+            "org.postgresql.util.PSQLException: ERROR: requested WAL segment 000000010000000000000001 has already been removed",
+        ),
+        (
+            Position,
+            "org.postgresql.util.PSQLException: ERROR: replication slot \"shop\" does not exist",
+        ),
+        (
+            Source,
+            "org.postgresql.util.PSQLException: ERROR: replication slot \"shop\" is active for PID 4711",
+        ),
+        (
+            Source,
+            "com.github.shyiko.mysql.binlog.network.ServerException: A slave with the same server_uuid/server_id as this slave has connected to the master",
+        ),
+        (
+            Source,
+            "java.sql.SQLException: Lock wait timeout exceeded; try restarting transaction",
+        ),
+        (
+            Record,
+            "org.apache.kafka.common.errors.RecordTooLargeException: The message is 2000074 bytes when serialized which is larger than 1048576",
+        ),
+        (
+            Record,
+            "org.apache.kafka.common.errors.SerializationException: Error deserializing Avro message for id -1",
+        ),
+        (
+            Record,
+            "org.apache.kafka.connect.errors.DataException: Failed to deserialize data for topic t to Avro",
+        ),
+        (
+            Unknown,
+            "org.apache.kafka.connect.errors.ConnectException: An exception occurred in the change event producer. This connector will be stopped.",
+        ),
+        (Unknown, "java.lang.NullPointerException"),
+        (Unknown, ""),
+    ];
+
     #[test]
     fn root_lines_tell_their_kind() {
-        for (kind, line) in [
-            (
-                Authorization,
-                "java.sql.SQLException: Access denied for user 'u'@'localhost' (using password: YES)",
-            ),
-            (
-                Authorization,
-                "java.sql.SQLSyntaxErrorException: Access denied; you need (at least one of) the REPLICATION SLAVE privilege(s) for this operation",
-            ),
-            (
-                Authorization,
-                "java.sql.SQLSyntaxErrorException: SELECT command denied to user 'u'@'h' for table 't'",
-            ),
-            (
-                Authorization,
-                "org.apache.kafka.common.errors.GroupAuthorizationException: Not authorized to access group: shop-dbhistory",
-            ),
-            (
-                Authorization,
-                "org.apache.kafka.common.errors.TopicAuthorizationException: Not authorized to access topics: [shop.orders]",
-            ),
-            (
-                Authorization,
-                "org.apache.kafka.common.errors.SaslAuthenticationException: Authentication failed during authentication due to invalid credentials",
-            ),
-            (
-                Authorization,
-                "org.postgresql.util.PSQLException: FATAL: password authentication failed for user \"u\"",
-            ),
-            (
-                Authorization,
-                "org.postgresql.util.PSQLException: ERROR: permission denied for table orders",
-            ),
-            (
-                Class,
-                "java.lang.NoSuchMethodError: 'org.apache.kafka.clients.consumer.ConsumerRecords org.apache.kafka.clients.consumer.KafkaConsumer.poll(long)'",
-            ),
-            (Class, "java.lang.NoClassDefFoundError: io/debezium/X"),
-            (Class, "java.lang.ClassNotFoundException: com.example.Smt"),
-            (
-                Class,
-                "java.lang.UnsupportedClassVersionError: com/example/X has been compiled by a more recent version of the Java Runtime",
-            ),
-            (
-                Configuration,
-                "org.apache.kafka.common.config.ConfigException: Invalid value 0 for configuration tasks.max",
-            ),
-            (
-                Configuration,
-                "org.apache.kafka.connect.errors.ConnectException: The MySQL server is not configured to use a ROW binlog_format, which is required for this connector to work properly",
-            ),
-            (
-                Configuration,
-                "org.apache.kafka.common.errors.InvalidTopicException: Invalid topics: [a b]",
-            ),
-            (
-                Kafka,
-                "org.apache.kafka.common.config.ConfigException: No resolvable bootstrap urls given in bootstrap.servers",
-            ),
-            (
-                Kafka,
-                "org.apache.kafka.common.errors.TimeoutException: Topic t not present in metadata after 60000 ms.",
-            ),
-            (
-                Kafka,
-                "org.apache.kafka.connect.errors.ConnectException: Failed to connect to and describe Kafka cluster. Check worker's broker connection and security properties.",
-            ),
-            (Network, "java.net.ConnectException: Connection refused"),
-            (Network, "java.net.UnknownHostException: db.internal"),
-            (
-                Network,
-                "com.mysql.cj.exceptions.CJCommunicationsException: Communications link failure",
-            ),
-            (
-                Network,
-                "java.sql.SQLNonTransientConnectionException: Socket fail to connect to host:address=(host=127.0.0.1)(port=3306)(type=primary). Connection refused",
-            ),
-            (
-                Network,
-                "org.postgresql.util.PSQLException: Connection to 127.0.0.1:5432 refused. Check that the hostname and port are correct and that the postmaster is accepting TCP/IP connections.",
-            ),
-            (
-                Network,
-                "io.debezium.DebeziumException: Failed to read next byte from position 4 Error code: 0; SQLSTATE: 08S01.",
-            ),
-            (
-                Network,
-                "java.io.EOFException: Failed to read next byte from position 1073",
-            ),
-            (OutOfMemory, "java.lang.OutOfMemoryError: Java heap space"),
-            (
-                Position,
-                "io.debezium.DebeziumException: The connector is trying to read binlog starting at SourceInfo [currentBinlogFilename=binlog.000001], but this is no longer available on the server. Reconfigure the connector to use a snapshot when needed.",
-            ),
-            (
-                Position,
-                "com.github.shyiko.mysql.binlog.network.ServerException: Could not find first log file name in binary log index file",
-            ),
-            (
-                Position,
-                "io.debezium.DebeziumException: The db history topic is missing. You may attempt to recover it by reconfiguring the connector to SCHEMA_ONLY_RECOVERY",
-            ),
-            (
-                Position,
-                "org.postgresql.util.PSQLException: ERROR: requested WAL segment 000000010000000000000001 has already been removed",
-            ),
-            (
-                Position,
-                "org.postgresql.util.PSQLException: ERROR: replication slot \"shop\" does not exist",
-            ),
-            (
-                Source,
-                "org.postgresql.util.PSQLException: ERROR: replication slot \"shop\" is active for PID 4711",
-            ),
-            (
-                Source,
-                "com.github.shyiko.mysql.binlog.network.ServerException: A slave with the same server_uuid/server_id as this slave has connected to the master",
-            ),
-            (
-                Source,
-                "java.sql.SQLException: Lock wait timeout exceeded; try restarting transaction",
-            ),
-            (
-                Record,
-                "org.apache.kafka.common.errors.RecordTooLargeException: The message is 2000074 bytes when serialized which is larger than 1048576",
-            ),
-            (
-                Record,
-                "org.apache.kafka.common.errors.SerializationException: Error deserializing Avro message for id -1",
-            ),
-            (
-                Record,
-                "org.apache.kafka.connect.errors.DataException: Failed to deserialize data for topic t to Avro",
-            ),
-            (
-                Unknown,
-                "org.apache.kafka.connect.errors.ConnectException: An exception occurred in the change event producer. This connector will be stopped.",
-            ),
-            (Unknown, "java.lang.NullPointerException"),
-            (Unknown, ""),
-        ] {
-            assert_eq!(classify([line]), kind, "{line}");
+        for (kind, line) in ROOT_LINES {
+            assert_eq!(classify([*line]), *kind, "{line}");
         }
     }
 

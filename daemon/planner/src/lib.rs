@@ -23,9 +23,9 @@ pub use back_off::BackOff;
 pub use failure::{FailureKind, Retry, classify};
 pub use plan::{Action, ConnectorPlan, Ending, Plan, Which};
 pub use world::{
-    Connect, ConnectState, Exit, Goal, Halt, Host, Kafka, Life, OpenOperation, Preflight, Progress,
-    Reach, Reading, RestartedTask, RollBack, Seen, Target, Task, Timing, View, Worker, WorkerState,
-    World,
+    Away, Connect, ConnectState, Exit, Goal, Halt, Host, Kafka, Life, OpenOperation, Preflight,
+    Progress, Reach, Reading, RestartedTask, RollBack, Seen, Target, Task, Timing, View, Worker,
+    WorkerState, World,
 };
 
 /// Decides the next step of every connector.

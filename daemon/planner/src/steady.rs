@@ -27,19 +27,19 @@ const PROBE_HASTE: u64 = 4;
 pub(crate) fn watch(step: &mut Step<'_>, target: &Target) {
     let seen = step.seen;
     match seen.kafka_reach {
-        Reach::No { .. } => step.progress.kafka_away = true,
-        Reach::Yes if step.progress.kafka_away => {
-            step.progress.kafka_away = false;
+        Reach::No { .. } => step.progress.away.kafka = true,
+        Reach::Yes if step.progress.away.kafka => {
+            step.progress.away.kafka = false;
             step.progress.worker_back_off.clear();
             step.progress.task_back_off.clear();
         }
         Reach::Yes | Reach::Unknown => {}
     }
     let source = own_preflight(seen, target).map(|preflight| preflight.problem.is_some());
-    if source == Some(false) && step.progress.source_away {
+    if source == Some(false) && step.progress.away.source {
         step.progress.task_back_off.clear();
     }
-    step.progress.source_away = source.unwrap_or(step.progress.source_away);
+    step.progress.away.source = source.unwrap_or(step.progress.away.source);
     // While the cluster is away no worker is in its group, and none would be better.
     if seen.kafka_reach != Reach::Yes {
         return;

@@ -399,10 +399,18 @@ pub struct Progress {
     pub replace_worker: Option<String>,
     /// The task that an open restart has restarted.
     pub restarted_task: Option<RestartedTask>,
-    /// True while the Kafka cluster does not answer.
-    pub kafka_away: bool,
-    /// True while the validation of the running connector finds a problem.
-    pub source_away: bool,
+    /// What was away at the last pass; who comes back is tried at once.
+    pub away: Away,
+}
+
+/// What a connector needs and could not reach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Away {
+    /// The Kafka cluster does not answer.
+    pub kafka: bool,
+    /// The validation of the running connector finds a problem.
+    pub source: bool,
 }
 
 /// Workers die of something that a further start does not heal. Set when one dies so, cleared by a

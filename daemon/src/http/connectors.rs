@@ -16,9 +16,7 @@ use runnel_api::connector::{
     ConnectorSpec, ConnectorState, ConnectorStatus, Derived, Health, Preview, Previewed,
 };
 use runnel_api::scaling::ScalingDecision;
-use runnel_api::{
-    ErrorCode, Name, Object, Operation, Page, Problem, RestartRequest, RestartScope,
-};
+use runnel_api::{ErrorCode, Name, Object, Operation, Page, Problem, RestartRequest, RestartScope};
 use serde::Deserialize;
 
 /// Decisions that are answered when no number is asked for.

@@ -406,7 +406,7 @@ async fn a_restart_is_about_all_one_task_or_one_worker() {
         let (found, answer) = restart(body.clone()).await;
         assert_eq!(found, status, "{body}: {answer}");
         assert!(
-            answer.to_string().replace("\\", "").contains(part),
+            answer.to_string().replace('\\', "").contains(part),
             "{body}: {answer}"
         );
     }

@@ -101,9 +101,10 @@ pub(super) async fn look(inner: &Inner, situation: &Situation, memory: &Memory) 
 /// Asks all workers at once, so that one that is frozen costs its own time only.
 async fn hear(inner: &Inner, listed: &[SeenWorker]) -> Vec<(Word, Option<ConnectClient>)> {
     let asking = listed.iter().map(|seen| async {
-        let client = match (&seen.state, inner.parts.fleet.client(seen)) {
-            (FleetState::Listening { .. }, Ok(Some(client))) => client,
-            _ => return (Word::None, None),
+        let (FleetState::Listening { .. }, Ok(Some(client))) =
+            (&seen.state, inner.parts.fleet.client(seen))
+        else {
+            return (Word::None, None);
         };
         let word = match client.clone().within(HEALTH_LIMIT).health().await {
             Ok(true) => Word::Well,

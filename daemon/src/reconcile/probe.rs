@@ -166,17 +166,17 @@ async fn ask(
 mod tests {
     use super::*;
 
-    fn missed() -> Option<Problem> {
-        Some(Problem::new(ErrorCode::KafkaUnreachable, "refused"))
+    fn refused() -> Problem {
+        Problem::new(ErrorCode::KafkaUnreachable, "refused")
     }
 
     #[test]
     fn two_misses_in_a_row_are_a_cluster_that_is_away_since_the_first() {
         let mut standing = Standing::default();
         assert!(standing.note(1_000, None));
-        assert!(!standing.note(5_000, missed()));
+        assert!(!standing.note(5_000, Some(refused())));
         assert_eq!(standing.reach, Reach::Yes);
-        assert!(standing.note(6_000, missed()));
+        assert!(standing.note(6_000, Some(refused())));
         assert!(matches!(
             standing.reach,
             Reach::No {
@@ -184,7 +184,7 @@ mod tests {
                 ..
             }
         ));
-        assert!(!standing.note(7_000, missed()));
+        assert!(!standing.note(7_000, Some(refused())));
         assert!(matches!(
             standing.reach,
             Reach::No {
@@ -193,7 +193,10 @@ mod tests {
             }
         ));
         assert!(standing.note(8_000, None));
-        assert!(!standing.note(12_000, missed()), "one miss is nothing");
+        assert!(
+            !standing.note(12_000, Some(refused())),
+            "one miss is nothing"
+        );
         assert!(!standing.note(13_000, None));
     }
 
