@@ -28,6 +28,11 @@ pub const RECONCILE_DEFAULT: Duration = Duration::from_secs(3);
 pub const STOP_DEADLINE_DEFAULT: Duration = Duration::from_secs(15);
 /// When a call to Kafka is given up. One refused or lost connection and one retry fit in it.
 pub const KAFKA_TIMEOUT_DEFAULT: Duration = Duration::from_secs(15);
+/// Time between two validations of a running connector. Each is a login at its source.
+pub const PROBE_DEFAULT: Duration = Duration::from_mins(1);
+/// How long a live worker may give no answer before it is killed and replaced. Connect's group
+/// gives a silent member up after 6 s; longer stops are a machine that is out of breath.
+pub const SILENT_WORKER_DEFAULT: Duration = Duration::from_secs(30);
 /// Memory of one MCU in MiB, as MSK Connect sells it.
 pub const MCU_MEMORY_MIB_DEFAULT: u32 = 4096;
 /// A JVM with Connect and one connector does not start in less than this many MiB.
@@ -67,6 +72,10 @@ pub struct Timing {
     pub stop_deadline: Duration,
     /// When a call to Kafka is given up.
     pub kafka_timeout: Duration,
+    /// Time between two validations of a running connector.
+    pub probe: Duration,
+    /// How long a live worker may give no answer.
+    pub silent_worker: Duration,
 }
 
 /// What the machine gives to workers.
@@ -248,6 +257,8 @@ struct TimingEntry {
     reconcile_ms: Option<u64>,
     stop_deadline_ms: Option<u64>,
     kafka_timeout_ms: Option<u64>,
+    probe_ms: Option<u64>,
+    silent_worker_ms: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -378,6 +389,12 @@ fn timing(path: &Path, entry: &TimingEntry) -> Result<Timing, ConfigError> {
             entry.kafka_timeout_ms,
             KAFKA_TIMEOUT_DEFAULT,
         )?,
+        probe: read("probe_ms", entry.probe_ms, PROBE_DEFAULT)?,
+        silent_worker: read(
+            "silent_worker_ms",
+            entry.silent_worker_ms,
+            SILENT_WORKER_DEFAULT,
+        )?,
     };
     if timing.settle >= timing.operation_timeout {
         return Err(ConfigError::Invalid {
@@ -471,6 +488,8 @@ mod tests {
             reconcile_ms = 3
             stop_deadline_ms = 4
             kafka_timeout_ms = 5
+            probe_ms = 6
+            silent_worker_ms = 7
             [capacity]
             mcu_memory_mib = 512
             mcus = 6
@@ -482,6 +501,8 @@ mod tests {
         assert_eq!(config.java, Path::new("/opt/jdk/bin/java"));
         assert_eq!(config.runtimes["3.9"], Path::new("/opt/kafka-3.9.2"));
         assert_eq!(config.timing.kafka_timeout, Duration::from_millis(5));
+        assert_eq!(config.timing.probe, Duration::from_millis(6));
+        assert_eq!(config.timing.silent_worker, Duration::from_millis(7));
         assert_eq!(config.capacity.mcu_memory_mib, 512);
         assert_eq!(config.capacity.mcus, Some(6));
     }

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// Shorter than the defaults, so that a trial sees what is said after them.
+const TIMING: &str = "[timing]\nprobe_ms = 5000\nsilent_worker_ms = 10000\n";
+
 /// A running daemon; all its workers are stopped when it is dropped.
 pub struct Daemon {
     folder: PathBuf,
@@ -18,7 +21,7 @@ pub struct Daemon {
 impl Daemon {
     /// Writes a configuration, registers both runtimes, starts.
     pub fn start(folder: &Path, runtimes: &[(&str, &str)]) -> Result<Self> {
-        Self::start_with(folder, runtimes, "")
+        Self::start_with(folder, runtimes, TIMING)
     }
 
     /// As [`Daemon::start`], with further lines of `runnel.toml`.
@@ -178,8 +181,10 @@ impl Drop for Daemon {
 }
 
 fn free_port() -> Result<u16> {
-    // Below the ephemeral range, where no outgoing connection can take it in between.
-    for port in 18_000..28_000 {
+    // Below the ephemeral range, where no outgoing connection can take it in between; each process
+    // begins elsewhere, so that two that start side by side do not choose the same.
+    let first = u16::try_from(std::process::id() * 37 % 10_000)?;
+    for port in (18_000 + first..28_000).chain(18_000..18_000 + first) {
         if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return Ok(port);
         }

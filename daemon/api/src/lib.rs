@@ -25,5 +25,5 @@ pub use arn::{Arn, Identity};
 pub use error::{ErrorCode, Problem};
 pub use name::{Kind, Name, NameError};
 pub use object::{Deleted, Generation, Object, Page, Put, PutAnswer};
-pub use operation::{Operation, OperationId, OperationKind, Outcome};
+pub use operation::{Operation, OperationId, OperationKind, Outcome, RestartRequest, RestartScope};
 pub use secret::Secret;

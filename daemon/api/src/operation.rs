@@ -31,6 +31,31 @@ pub enum OperationKind {
     Restart,
 }
 
+/// What a restart is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestartScope {
+    /// All workers are replaced, one after the other.
+    #[default]
+    All,
+    /// One task is restarted in its worker.
+    Task(u32),
+    /// One worker is replaced.
+    Worker(String),
+}
+
+/// Body of `POST /api/v1/connectors/{name}/restart`: `{}`, `{"task": 0}` or `{"worker": "ID"}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestartRequest {
+    /// Only this task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<u32>,
+    /// Only this worker, by the daemon's id or as `host:port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
+}
+
 /// How far it is. The HTTP layer creates it PENDING, the reconciler moves it on; every state but
 /// the first two is final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +95,9 @@ pub struct Operation {
     pub kind: OperationKind,
     /// The generation that it brings.
     pub generation: Generation,
+    /// What a restart is about; absent for other kinds and when it is about all workers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<RestartScope>,
     /// How far it is.
     pub outcome: Outcome,
     /// What it waits for just now, in words; absent when final.

@@ -3,7 +3,7 @@
 use runnel_api::capacity::Capacity;
 use runnel_api::connector::DesiredState;
 use runnel_api::scaling::Size;
-use runnel_api::{Generation, Name};
+use runnel_api::{Generation, Name, RestartScope};
 use runnel_planner::scale::{Policy, TaskLimit};
 use runnel_planner::{
     Connect, ConnectState, Exit, Goal, Life, Progress, Seen, Target, Task, Timing, View, Worker,
@@ -27,18 +27,21 @@ fn view(dead: bool) -> View {
     let exit = Exit {
         how: "signal 9".into(),
         last_error: None,
+        ..Exit::default()
     };
     let task = Task {
         id: 0,
         state: ConnectState::Running,
         on_live_worker: true,
         reason: None,
+        causes: Vec::new(),
     };
     let present = Connect::Present {
         state: ConnectState::Running,
         config_digest: "config".into(),
         tasks: vec![task],
         reason: None,
+        causes: Vec::new(),
     };
     View {
         goal: Goal {
@@ -68,6 +71,7 @@ fn view(dead: bool) -> View {
             }),
             settled: None,
             operation: None,
+            restart: RestartScope::All,
         },
         seen: Seen {
             workers: vec![worker(if dead {

@@ -72,7 +72,12 @@ fn preflight(step: &mut Step<'_>, which: Which, target: &Target) -> Option<Stage
         .seen
         .preflight
         .as_ref()
-        .filter(|preflight| preflight.config_digest == target.config_digest);
+        .filter(|preflight| preflight.config_digest == target.config_digest)
+        // What an earlier try found may have been mended since.
+        .filter(|preflight| match step.goal.operation {
+            Some(open) => preflight.operation == Some(open.id),
+            None => true,
+        });
     match known.map(|preflight| preflight.problem.clone()) {
         None => {
             step.actions.push(Action::Preflight(which));

@@ -13,14 +13,14 @@ use crate::world::{Goal, Life, OpenOperation, Progress, RollBack, Seen, Target, 
 use crate::{change, resize, steady, teardown, workers};
 use runnel_api::connector::{ConnectorState, DesiredState, Health};
 use runnel_api::scaling::ScalingDecision;
-use runnel_api::{ErrorCode, Generation, OperationKind, Outcome, Problem};
+use runnel_api::{ErrorCode, Generation, Name, OperationKind, Outcome, Problem, RestartScope};
 
 /// Time between looks while others are to be done first.
 const PATIENT_LOOK_MS: u64 = 500;
 
 /// Decides the next step.
-pub(crate) fn next(view: &View, now_ms: u64, timing: &Timing) -> ConnectorPlan {
-    let mut step = Step::new(view, now_ms, timing);
+pub(crate) fn next(name: &Name, view: &View, now_ms: u64, timing: &Timing) -> ConnectorPlan {
+    let mut step = Step::new(name, view, now_ms, timing);
     if view.goal.life != Life::Wanted || step.progress.undo.is_some() {
         teardown::next(&mut step);
         return step.finish();
@@ -40,6 +40,7 @@ pub(crate) fn next(view: &View, now_ms: u64, timing: &Timing) -> ConnectorPlan {
     }
     resize::normalise(&mut step, &target);
     run(&mut step, which, &target);
+    steady::outlook(&mut step);
     if step.decision.is_none() {
         resize::consider(&mut step, &target);
     }
@@ -50,6 +51,7 @@ pub(crate) fn next(view: &View, now_ms: u64, timing: &Timing) -> ConnectorPlan {
 /// stage decide.
 fn run(step: &mut Step<'_>, which: Which, target: &Target) {
     workers::bury(step);
+    steady::watch(step, target);
     let stages = [
         change::set_down,
         workers::topics,
@@ -78,6 +80,7 @@ pub(crate) enum Stage {
 
 /// A plan in the making.
 pub(crate) struct Step<'a> {
+    pub name: &'a Name,
     pub goal: &'a Goal,
     pub seen: &'a Seen,
     pub now_ms: u64,
@@ -95,8 +98,9 @@ pub(crate) struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
-    fn new(view: &'a View, now_ms: u64, timing: &'a Timing) -> Self {
+    fn new(name: &'a Name, view: &'a View, now_ms: u64, timing: &'a Timing) -> Self {
         Self {
+            name,
             goal: &view.goal,
             seen: &view.seen,
             now_ms,
@@ -132,6 +136,7 @@ impl<'a> Step<'a> {
             self.progress.resumed_ms = None;
             self.progress.worker_back_off.clear();
             self.progress.task_back_off.clear();
+            self.progress.halt = None;
             // What an unfinished attempt recorded is still the position of the settled
             // generation; recording again would take over the position of the unfinished one.
             if !self.progress.touched {
@@ -140,13 +145,33 @@ impl<'a> Step<'a> {
             }
         }
         if let Some(operation) = self.open(OperationKind::Restart) {
-            let before_ms = Some(operation.accepted_ms);
-            if self.progress.replace_started_before_ms != before_ms {
-                self.progress.replace_started_before_ms = before_ms;
-                // Who asks for a restart has done something about the cause.
-                self.progress.worker_back_off.clear();
-                self.progress.task_back_off.clear();
+            self.begin_restart(operation);
+        }
+    }
+
+    /// Marks what an open restart replaces. What was given up is tried again; only once, so that
+    /// starts which fail are counted.
+    fn begin_restart(&mut self, operation: OpenOperation) {
+        let progress = &mut self.progress;
+        let begun = match &self.goal.restart {
+            RestartScope::All => {
+                let before = Some(operation.accepted_ms);
+                std::mem::replace(&mut progress.replace_started_before_ms, before) == before
             }
+            RestartScope::Worker(id) => {
+                let id = Some(id.clone());
+                let begun = progress.replace_worker == id;
+                progress.replace_worker = id;
+                begun
+            }
+            RestartScope::Task(_) => progress
+                .restarted_task
+                .is_some_and(|task| task.operation == operation.id),
+        };
+        if !begun {
+            progress.halt = None;
+            progress.worker_back_off.clear();
+            progress.task_back_off.clear();
         }
     }
 
@@ -198,6 +223,7 @@ impl<'a> Step<'a> {
             OperationKind::Update => self.fail_update(operation, problem),
             OperationKind::Restart | OperationKind::Delete => {
                 self.progress.replace_started_before_ms = None;
+                self.progress.replace_worker = None;
                 self.conclude(operation, Outcome::Failed, Some(problem));
             }
         }
@@ -265,6 +291,8 @@ impl<'a> Step<'a> {
         self.progress.offsets_restored = false;
         self.progress.replace_started_before_ms = None;
         self.progress.size_before = None;
+        self.progress.replace_worker = None;
+        self.progress.restarted_task = None;
     }
 
     pub(crate) fn conclude(
@@ -318,6 +346,11 @@ impl<'a> Step<'a> {
 
     pub(crate) fn state(&mut self, state: ConnectorState) {
         self.state = state;
+    }
+
+    /// True when nothing will be tried without somebody's doing.
+    pub(crate) fn given_up(&self) -> bool {
+        self.state == ConnectorState::Failed
     }
 
     fn finish(self) -> ConnectorPlan {

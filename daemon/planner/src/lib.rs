@@ -10,6 +10,7 @@ mod back_off;
 mod change;
 mod connector;
 pub mod derive;
+mod failure;
 mod plan;
 mod resize;
 pub mod scale;
@@ -19,10 +20,12 @@ mod workers;
 mod world;
 
 pub use back_off::BackOff;
+pub use failure::{FailureKind, Retry, classify};
 pub use plan::{Action, ConnectorPlan, Ending, Plan, Which};
 pub use world::{
-    Connect, ConnectState, Exit, Goal, Host, Kafka, Life, OpenOperation, Preflight, Progress,
-    RollBack, Seen, Target, Task, Timing, View, Worker, WorkerState, World,
+    Away, Connect, ConnectState, Exit, Goal, Halt, Host, Kafka, Life, OpenOperation, Preflight,
+    Progress, Reach, Reading, RestartedTask, RollBack, Seen, Target, Task, Timing, View, Worker,
+    WorkerState, World,
 };
 
 /// Decides the next step of every connector.
@@ -36,7 +39,7 @@ pub fn plan(world: &World) -> Plan {
             .map(|(name, view)| {
                 (
                     name.clone(),
-                    connector::next(view, world.now_ms, &world.timing),
+                    connector::next(name, view, world.now_ms, &world.timing),
                 )
             })
             .collect(),

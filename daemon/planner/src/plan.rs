@@ -96,6 +96,8 @@ pub enum Action {
     Pause,
     /// Restart the connector and its failed tasks.
     RestartFailed,
+    /// Restart one task.
+    RestartTask(u32),
     /// Delete the internal topics and groups.
     DeleteTopics,
     /// Note that the internal topics are still to be deleted, and go on without.
@@ -135,6 +137,7 @@ impl fmt::Display for Action {
             Self::Resume => f.write_str("resume"),
             Self::Pause => f.write_str("pause"),
             Self::RestartFailed => f.write_str("restart what failed"),
+            Self::RestartTask(id) => write!(f, "restart task {id}"),
             Self::DeleteTopics => f.write_str("delete topics"),
             Self::LeaveTopicsForLater => f.write_str("leave topics for later"),
             Self::RollBack { to, ending } => {

@@ -1,9 +1,10 @@
 //! Worker processes: bury the dead, replace the outdated, start the missing, wait for the ready.
 
 use crate::connector::{Stage, Step};
+use crate::failure::{Retry, classify};
 use crate::plan::{Action, Which};
-use crate::resize;
-use crate::world::{Kafka, Target, Worker, WorkerState};
+use crate::world::{Exit, Halt, Kafka, Reach, Target, Worker, WorkerState};
+use crate::{resize, steady};
 use runnel_api::connector::Health;
 use runnel_api::{ErrorCode, OperationKind, Problem};
 
@@ -29,14 +30,33 @@ pub(crate) fn bury(step: &mut Step<'_>) {
         }
         step.progress.good_since_ms = None;
         let cause = exit.last_error.as_deref().unwrap_or("its log says no more");
-        step.reason = Some(format!("worker {} died ({}): {cause}", worker.id, exit.how));
-        died_young |= step.now_ms.saturating_sub(worker.started_ms) < SHORT_LIFE_MS;
+        let reason = format!("worker {} died ({}): {cause}", worker.id, exit.how);
+        let young = step.now_ms.saturating_sub(worker.started_ms) < SHORT_LIFE_MS;
+        // A worker that runs out of memory every few minutes is a loop too.
+        died_young |= young || exit.out_of_memory;
+        if young {
+            step.progress.halt = halt(exit, &reason);
+        }
+        step.reason = Some(reason);
     }
     if died_young {
-        step.progress.worker_back_off.fail(step.now_ms);
+        step.progress
+            .worker_back_off
+            .fail(step.now_ms, step.name.as_str());
     }
     let known: Vec<&String> = step.seen.workers.iter().map(|w| &w.id).collect();
     step.progress.stopping.retain(|id, _| known.contains(&id));
+}
+
+/// What keeps a worker from being started again. Only a worker that ended by itself tells why by
+/// its last error: one that was killed may have written it hours ago.
+fn halt(exit: &Exit, reason: &str) -> Option<Halt> {
+    let by_itself = exit.how.starts_with("exit status") && !exit.out_of_memory;
+    let kind = classify(exit.last_error.as_deref().filter(|_| by_itself));
+    (kind.retry() == Retry::Never).then(|| Halt {
+        kind,
+        reason: reason.to_owned(),
+    })
 }
 
 /// Internal topics come before the first worker. Later they are known to be there.
@@ -98,7 +118,7 @@ fn roll(step: &mut Step<'_>, which: Which, target: &Target, oldest: String) -> S
     let (mut new, mut starting) = (0, 0);
     for worker in current(step, target) {
         new += 1;
-        starting += usize::from(worker.state == WorkerState::Starting);
+        starting += usize::from(worker.state != WorkerState::Ready);
     }
     if starting > 0 {
         return step.wait("a new worker to be ready");
@@ -152,7 +172,20 @@ fn start(step: &mut Step<'_>, which: Which, target: &Target, missing: usize) -> 
         );
         return Stage::Holds;
     }
+    if let Reach::No { .. } = step.seen.kafka_reach {
+        // A worker that is started now would only give up after a minute.
+        return step.wait("the Kafka cluster to answer");
+    }
     if serving && back_off.failures >= STARTS_MAX && resize::give_up(step, target) {
+        return Stage::Holds;
+    }
+    if step.progress.worker_back_off.failures >= STARTS_MAX
+        && let Some(halt) = step.progress.halt.clone()
+    {
+        steady::stopped(step, halt.kind, &halt.reason);
+        if serving {
+            step.health = Health::Degraded;
+        }
         return Stage::Holds;
     }
     if !step.progress.worker_back_off.allows(step.now_ms) {
@@ -183,10 +216,7 @@ fn start(step: &mut Step<'_>, which: Which, target: &Target, missing: usize) -> 
 
 fn back_off_wait(step: &mut Step<'_>, serving: bool) -> Stage {
     let back_off = &step.progress.worker_back_off;
-    let seconds = back_off
-        .not_before_ms
-        .saturating_sub(step.now_ms)
-        .div_ceil(1000);
+    let at = steady::clock(back_off.not_before_ms);
     step.health = if serving {
         Health::Degraded
     } else {
@@ -196,7 +226,7 @@ fn back_off_wait(step: &mut Step<'_>, serving: bool) -> Stage {
         .reason
         .take()
         .unwrap_or_else(|| "workers do not stay alive".to_owned());
-    step.reason = Some(format!("{died}; next start in {seconds} s"));
+    step.reason = Some(format!("{died}; next start at {at}"));
     step.waiting_on = Some("the pause before the next start of a worker".to_owned());
     Stage::Holds
 }
@@ -229,6 +259,7 @@ pub(crate) fn ready(step: &mut Step<'_>, _which: Which, target: &Target) -> Stag
 fn kill_slow(step: &mut Step<'_>, target: &Target) {
     let slow: Vec<String> = current(step, target)
         .filter(|w| w.state == WorkerState::Starting)
+        .filter(|_| !matches!(step.seen.kafka_reach, Reach::No { .. }))
         .filter(|w| step.now_ms.saturating_sub(w.started_ms) > step.timing.worker_start_ms)
         .map(|w| w.id.clone())
         .collect();
@@ -270,7 +301,8 @@ fn is_current(step: &Step<'_>, target: &Target, worker: &Worker) -> bool {
         .progress
         .replace_started_before_ms
         .is_none_or(|at| worker.started_ms >= at);
-    fresh && worker.launch_digest == target.launch_digest
+    let named = step.progress.replace_worker.as_ref() == Some(&worker.id);
+    fresh && !named && worker.launch_digest == target.launch_digest
 }
 
 fn current<'s>(

@@ -1,10 +1,11 @@
 //! Everything a decision may read: what is wanted, what is seen, what was done so far.
 
 use crate::back_off::BackOff;
+use crate::failure::FailureKind;
 use crate::scale::{self, Bucket, Policy};
 use runnel_api::connector::DesiredState;
 use runnel_api::scaling::Size;
-use runnel_api::{Generation, Name, OperationId, OperationKind, Problem};
+use runnel_api::{Generation, Name, OperationId, OperationKind, Problem, RestartScope};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -41,6 +42,12 @@ pub struct Timing {
     pub calm_look_ms: u64,
     /// Times of scaling.
     pub scaling: scale::Timing,
+    /// Time between two validations of a running connector, which reach out to its source.
+    pub probe_ms: u64,
+    /// How long a live worker may give no answer before it is killed and replaced.
+    pub silent_worker_ms: u64,
+    /// How long a sink may read nothing although records wait.
+    pub progress_ms: u64,
 }
 
 impl Default for Timing {
@@ -55,6 +62,9 @@ impl Default for Timing {
             busy_look_ms: 150,
             calm_look_ms: 3_000,
             scaling: scale::Timing::default(),
+            probe_ms: 60_000,
+            silent_worker_ms: 30_000,
+            progress_ms: 60_000,
         }
     }
 }
@@ -83,6 +93,8 @@ pub struct Goal {
     pub settled: Option<Target>,
     /// The operation that is open.
     pub operation: Option<OpenOperation>,
+    /// What an open restart is about.
+    pub restart: RestartScope,
 }
 
 /// Whether a connector is to be there.
@@ -145,6 +157,10 @@ pub struct Seen {
     pub load: Vec<Bucket>,
     /// What the host has to give just now.
     pub host: Host,
+    /// Whether its Kafka cluster answers the daemon.
+    pub kafka_reach: Reach,
+    /// How a sink gets on with what it has to read; none for sources and where it is not known.
+    pub reading: Option<Reading>,
 }
 
 /// What the host has to give to one connector just now; none means: no limit.
@@ -155,6 +171,47 @@ pub struct Host {
     pub start_slots: Option<u32>,
     /// MCUs that no connector holds.
     pub free_mcus: Option<u32>,
+}
+
+/// Whether a Kafka cluster answers. Moved by the daemon's own look at it, every few seconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// Nobody has looked yet.
+    #[default]
+    Unknown,
+    /// It answered the last time.
+    Yes,
+    /// It did not answer several times in a row.
+    No {
+        /// When the first of them began, milliseconds since the Unix epoch.
+        since_ms: u64,
+        /// Why.
+        problem: Problem,
+    },
+}
+
+/// What a sink has to read, and since when it has read nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Records that wait, over all partitions.
+    pub waiting: u64,
+    /// The sum of its committed offsets.
+    pub committed: u64,
+    /// When the sum changed last, or nothing waited, milliseconds since the Unix epoch.
+    pub moved_ms: u64,
+}
+
+impl Reading {
+    /// The next state after a look at `now_ms`. A sum that goes back has moved too: somebody has
+    /// set the offsets.
+    pub fn note(before: Option<Self>, committed: u64, waiting: u64, now_ms: u64) -> Self {
+        let still = before.filter(|it| it.committed == committed && waiting > 0);
+        Self {
+            waiting,
+            committed,
+            moved_ms: still.map_or(now_ms, |it| it.moved_ms),
+        }
+    }
 }
 
 /// What we know of the connector's Kafka cluster and of its internal topics there. Set by the
@@ -201,6 +258,15 @@ pub enum WorkerState {
     Starting,
     /// It lives and answers.
     Ready,
+    /// It lives, was ready before, and is not any more.
+    Unwell {
+        /// When it was first found so, milliseconds since the Unix epoch.
+        since_ms: u64,
+        /// How many looks in a row found it so.
+        looks: u32,
+        /// Whether it answers at all: it says then that it is not in its group.
+        answers: bool,
+    },
     /// It is proven dead.
     Dead(Exit),
 }
@@ -212,6 +278,8 @@ pub struct Exit {
     pub how: String,
     /// Its last error line.
     pub last_error: Option<String>,
+    /// True when it ended for want of memory.
+    pub out_of_memory: bool,
 }
 
 /// What the workers say of the connector.
@@ -232,6 +300,8 @@ pub enum Connect {
         tasks: Vec<Task>,
         /// Root line of the connector's own trace when it failed.
         reason: Option<String>,
+        /// First lines of the exceptions of that trace, the root first.
+        causes: Vec<String>,
     },
 }
 
@@ -261,6 +331,8 @@ pub struct Task {
     pub on_live_worker: bool,
     /// Root line of its trace when it failed.
     pub reason: Option<String>,
+    /// First lines of the exceptions of that trace, the root first.
+    pub causes: Vec<String>,
 }
 
 /// The answer of Connect's validation, which connects to the source (measured), for one
@@ -271,6 +343,10 @@ pub struct Preflight {
     pub config_digest: String,
     /// What is wrong with it; none means it may run.
     pub problem: Option<Problem>,
+    /// When it was answered, milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// The operation that was open then. An operation believes only its own preflight.
+    pub operation: Option<OperationId>,
 }
 
 /// What was done so far; stored with each change, so that a new daemon goes on where the last
@@ -317,6 +393,43 @@ pub struct Progress {
     pub size_before: Option<Size>,
     /// When scaling chose another size last.
     pub scaled_ms: Option<u64>,
+    /// Why workers are not started any more.
+    pub halt: Option<Halt>,
+    /// The worker that an open restart replaces.
+    pub replace_worker: Option<String>,
+    /// The task that an open restart has restarted.
+    pub restarted_task: Option<RestartedTask>,
+    /// What was away at the last pass; who comes back is tried at once.
+    pub away: Away,
+}
+
+/// What a connector needs and could not reach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Away {
+    /// The Kafka cluster does not answer.
+    pub kafka: bool,
+    /// The validation of the running connector finds a problem.
+    pub source: bool,
+}
+
+/// Workers die of something that a further start does not heal. Set when one dies so, cleared by a
+/// newer generation, a restart, and by everything running for ten minutes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Halt {
+    /// What kind of failure it is.
+    pub kind: FailureKind,
+    /// What the worker said.
+    pub reason: String,
+}
+
+/// A task that was told to restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartedTask {
+    /// For which operation.
+    pub operation: OperationId,
+    /// When, milliseconds since the Unix epoch.
+    pub at_ms: u64,
 }
 
 /// A roll-back under way. Begun when a change fails after it touched something, ended when the

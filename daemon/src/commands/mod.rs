@@ -15,7 +15,7 @@ pub use client::{Client, Connection};
 pub use doctor::{Check, Verdict, checks, print as print_checks};
 
 use crate::config::{Config, Environment, Overrides};
-use runnel_api::{ErrorCode, Name, Problem};
+use runnel_api::{ErrorCode, Name, Problem, RestartRequest};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -58,11 +58,17 @@ pub enum ClientCommand {
         #[arg(long, value_name = "N", default_value_t = crate::logs::TAIL_DEFAULT)]
         tail: usize,
     },
-    /// Starts the workers of a connector anew and waits until it runs again.
+    /// Starts the workers of a connector anew, or one worker or task, and waits until it runs again.
     Restart {
         /// The connector.
         #[arg(value_parser = parse_name)]
         name: Name,
+        /// Restarts this task only, in its worker.
+        #[arg(long, value_name = "N", conflicts_with = "worker")]
+        task: Option<u32>,
+        /// Replaces this worker only; `runnel status NAME` shows their ids.
+        #[arg(long, value_name = "ID")]
+        worker: Option<String>,
     },
     /// Stops the daemon; workers go on and the next daemon takes them over.
     Stop {
@@ -155,7 +161,10 @@ async fn execute(
         ClientCommand::Logs { name, follow, tail } => {
             logs::print(&client, &name, follow, tail, out).await
         }
-        ClientCommand::Restart { name } => restart::restart(&client, &name, out).await,
+        ClientCommand::Restart { name, task, worker } => {
+            let request = RestartRequest { task, worker };
+            restart::restart(&client, &name, &request, out).await
+        }
         ClientCommand::Stop { all } => stop::stop(&client, all, out).await,
     }
 }

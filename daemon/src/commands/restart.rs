@@ -1,7 +1,7 @@
 //! `runnel restart`.
 
 use super::{Client, CommandError};
-use runnel_api::{ErrorCode, Name, Operation, Outcome, Problem};
+use runnel_api::{ErrorCode, Name, Operation, Outcome, Problem, RestartRequest};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,11 @@ const PATIENCE: Duration = Duration::from_mins(30);
 pub async fn restart(
     client: &Client,
     name: &Name,
+    request: &RestartRequest,
     out: &mut impl Write,
 ) -> Result<(), CommandError> {
     let path = format!("/api/v1/connectors/{name}/restart");
-    let operation: Operation = client.post(&path, &serde_json::json!({})).await?;
+    let operation: Operation = client.post(&path, request).await?;
     let began = Instant::now();
     let ended = until_final(client, operation).await?;
     for warning in &ended.warnings {
@@ -23,7 +24,17 @@ pub async fn restart(
     }
     if ended.outcome == Outcome::Succeeded {
         let seconds = began.elapsed().as_secs_f64();
-        writeln!(out, "{name} was restarted and runs ({seconds:.1} s)")?;
+        let what = match request {
+            RestartRequest {
+                task: Some(task), ..
+            } => format!("task {task} of {name}"),
+            RestartRequest {
+                worker: Some(worker),
+                ..
+            } => format!("worker {worker} of {name}"),
+            RestartRequest { .. } => name.to_string(),
+        };
+        writeln!(out, "{what} was restarted and runs ({seconds:.1} s)")?;
         return Ok(());
     }
     Err(not_done(name, ended).into())

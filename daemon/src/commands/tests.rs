@@ -3,7 +3,7 @@
 use super::*;
 use crate::http::testing::Rig;
 use crate::store::Advance;
-use runnel_api::{Operation, Outcome, Secret};
+use runnel_api::{Operation, Outcome, RestartScope, Secret};
 use serde_json::json;
 
 fn common() -> Common {
@@ -99,7 +99,11 @@ async fn a_restart_waits_for_its_outcome() {
         let mut changes = rig.store.changes();
         let environment = remote(&rig);
         let restart = tokio::spawn(async move {
-            let command = ClientCommand::Restart { name: orders() };
+            let command = ClientCommand::Restart {
+                name: orders(),
+                task: succeeds.then_some(0),
+                worker: None,
+            };
             ran(command, &common(), &environment).await
         });
         let operation = loop {
@@ -108,6 +112,8 @@ async fn a_restart_waits_for_its_outcome() {
                 break operation;
             }
         };
+        let scope = succeeds.then_some(RestartScope::Task(0));
+        assert_eq!(operation.restart, scope);
         rig.store.update_operation(operation.id, advance).unwrap();
         let told = restart.await.unwrap();
         assert_eq!(told.is_ok(), succeeds, "{told:?}");

@@ -168,6 +168,8 @@ pub struct ConnectClient {
     user: &'static str,
     password: Secret,
     redactor: Redactor,
+    /// Longest that any call may take.
+    most: Duration,
 }
 
 /// One call: what, how long, and whether its failure may quote a configuration.
@@ -232,7 +234,24 @@ impl ConnectClient {
             user,
             password,
             redactor,
+            most: Duration::MAX,
         }
+    }
+
+    /// The same client, whose calls take so long at most, repetitions included.
+    #[must_use]
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.most = limit;
+        self
+    }
+
+    /// Whether the worker answers anything at all, also while its group is out of its reach.
+    pub async fn answers(&self) -> bool {
+        let call = Call::new("the root resource", Method::GET, &[""]);
+        matches!(
+            self.once(&call).await,
+            Ok(_) | Err(RestError::Status { .. })
+        )
     }
 
     /// `host:port`, as Connect names the worker.
@@ -482,7 +501,7 @@ impl ConnectClient {
 
     /// Repeats a call that Connect put off, up to a limit. It did nothing in that case, so this is safe for all calls.
     async fn patiently(&self, call: &Call<'_>) -> Result<Vec<u8>, RestError> {
-        let end = Instant::now() + REBALANCE_LIMIT;
+        let end = Instant::now() + REBALANCE_LIMIT.min(self.most);
         let mut pause = PAUSES.0;
         loop {
             match self.once(call).await {
@@ -518,7 +537,7 @@ impl ConnectClient {
             }
             Ok((status, body))
         };
-        let (status, body) = tokio::time::timeout(call.limit, answer)
+        let (status, body) = tokio::time::timeout(call.limit.min(self.most), answer)
             .await
             .map_err(|_| RestError::Unknown("it took too long"))??;
         if status.is_success() {

@@ -31,12 +31,13 @@ mod worker_properties;
 pub use connect_rest::{ConnectClient, RestError};
 pub use isolation::{Isolation, IsolationLevel};
 pub use launch::{
-    ClassDataArchive, InternalTopics, LaunchError, LaunchRuntime, WorkerId, WorkerLaunch,
+    ClassDataArchive, InternalTopics, LaunchError, LaunchRuntime, WorkerId, WorkerLaunch, heap_mib,
+    memory_mib,
 };
 pub use run_dir::ExitInfo;
 pub use secrets::{Redactor, file_of_reference};
 pub use seen::{Listing, SeenWorker, Unreadable, WorkerState};
-pub use trace::trace_root_line;
+pub use trace::{trace_heads, trace_root_line};
 pub use usage::Usage;
 
 use ending::{end, never_started, remove_unfinished, remove_whole, signal};

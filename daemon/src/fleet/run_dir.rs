@@ -88,7 +88,7 @@ pub struct ExitInfo {
     pub code: Option<i32>,
     /// The signal that killed it.
     pub signal: Option<i32>,
-    /// The JVM said that it ended for want of memory.
+    /// The JVM said that it ended for want of memory, or the kernel killed it for that.
     pub out_of_memory: bool,
     /// The shim was asked to stop it.
     pub stop_requested: bool,

@@ -14,6 +14,27 @@ pub fn trace_root_line(trace: &str) -> String {
         .to_owned()
 }
 
+/// Heads that are kept of one trace.
+const HEADS_MAX: usize = 16;
+/// Characters that are kept of one head; what classifies an exception stands at its beginning.
+const HEAD_LIMIT: usize = 500;
+
+/// The first lines of a trace's exceptions, the root first; those of suppressed ones do not count.
+pub fn trace_heads(trace: &str) -> Vec<String> {
+    let outermost = trace.lines().find(|line| !line.trim().is_empty());
+    let causes = trace
+        .lines()
+        .filter_map(|line| line.strip_prefix("Caused by: "));
+    let mut heads: Vec<String> = outermost
+        .into_iter()
+        .chain(causes)
+        .map(|head| head.trim()[..head.trim().floor_char_boundary(HEAD_LIMIT)].to_owned())
+        .collect();
+    heads.reverse();
+    heads.truncate(HEADS_MAX);
+    heads
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,6 +55,11 @@ mod tests {
             trace_root_line(trace),
             "com.fasterxml.jackson.core.JsonParseException: Unrecognized token 'hello'"
         );
+        let heads = trace_heads(trace);
+        assert_eq!(heads.len(), 3);
+        assert_eq!(heads[0], trace_root_line(trace));
+        assert!(heads[2].contains("Tolerance exceeded"));
+        assert!(trace_heads(" \n").is_empty());
     }
 
     #[test]

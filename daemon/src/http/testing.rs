@@ -34,6 +34,7 @@ pub(crate) struct Rooms {
     pub stops: Mutex<Vec<bool>>,
     pub log_folder: Mutex<Option<PathBuf>>,
     pub mcus: Mutex<Option<u32>>,
+    pub live: Mutex<Option<LiveStatus>>,
 }
 
 impl Wake for Rooms {
@@ -132,7 +133,7 @@ impl PluginContents for Rooms {
 
 impl Live for Rooms {
     fn status(&self, _connector: &Name) -> Option<LiveStatus> {
-        None
+        self.live.lock().unwrap().clone()
     }
 }
 

@@ -364,6 +364,77 @@ async fn a_long_poll_ends_with_the_operation_or_with_the_daemon() {
 }
 
 #[tokio::test]
+async fn a_restart_is_about_all_one_task_or_one_worker() {
+    let rig = Rig::start().await;
+    let spec = rig.put_neighbours().await;
+    let (_, put) = rig
+        .put("/api/v1/connectors/orders", &json!({"spec": spec}))
+        .await;
+    let create: Operation = serde_json::from_value(put["operation"].clone()).unwrap();
+    rig.store
+        .update_operation(create.id, Advance::succeeded())
+        .unwrap();
+    let live = json!([
+        {"id": "w-1", "pid": 4, "worker_id": "127.0.0.1:4711", "state": "READY", "started_ms": 1},
+    ]);
+    *rig.rooms.live.lock().unwrap() = Some(crate::http::seams::LiveStatus {
+        state: runnel_api::connector::ConnectorState::Running,
+        health: runnel_api::connector::Health::Running,
+        reason: None,
+        settled_generation: None,
+        tasks: serde_json::from_value(json!([
+            {"id": 0, "state": "RUNNING", "worker_id": "127.0.0.1:4711"},
+        ]))
+        .unwrap(),
+        workers: serde_json::from_value(live).unwrap(),
+        topics: Vec::new(),
+        observed_age_ms: None,
+        scaling: None,
+        lag: None,
+    });
+    let restart = |body: Value| {
+        let path = "/api/v1/connectors/orders/restart";
+        read(rig.request(Method::POST, path).json(&body))
+    };
+    for (body, status, part) in [
+        (json!({"task": 7}), 404, "no task 7"),
+        (json!({"worker": "w-9"}), 404, "no live worker \"w-9\""),
+        (json!({"task": 0, "worker": "w-1"}), 400, "not both"),
+        (json!({"tsk": 0}), 400, "tsk"),
+        (json!({"task": -1}), 400, "task"),
+    ] {
+        let (found, answer) = restart(body.clone()).await;
+        assert_eq!(found, status, "{body}: {answer}");
+        assert!(
+            answer.to_string().replace('\\', "").contains(part),
+            "{body}: {answer}"
+        );
+    }
+    for (body, stored) in [
+        (json!({"task": 0}), json!({"task": 0})),
+        (json!({"worker": "w-1"}), json!({"worker": "w-1"})),
+        (
+            json!({"worker": "127.0.0.1:4711"}),
+            json!({"worker": "w-1"}),
+        ),
+        (json!({}), Value::Null),
+    ] {
+        let (status, operation) = restart(body).await;
+        assert_eq!((status, &operation["restart"]), (202, &stored));
+        let operation: Operation = serde_json::from_value(operation).unwrap();
+        let kept = rig.store.operation(operation.id).unwrap();
+        assert_eq!(kept.as_ref(), Some(&operation));
+        // Another one is in the way, the same again is the same.
+        let (other, _) = restart(json!({"task": 0})).await;
+        assert_eq!(other == 202, stored == json!({"task": 0}), "{stored}");
+        rig.store
+            .update_operation(operation.id, Advance::succeeded())
+            .unwrap();
+    }
+    rig.end().await;
+}
+
+#[tokio::test]
 async fn health_info_and_shutdown_answer() {
     let rig = Rig::start().await;
     let health = rig.bare(Method::GET, "/healthz").send().await.unwrap();

@@ -32,7 +32,8 @@ pub(super) fn problem(
     secret_keys: &BTreeSet<String>,
 ) -> Option<Problem> {
     let (key, texts) = errors.iter().find(|(_, texts)| !texts.is_empty())?;
-    let text = texts.join("; ");
+    // A driver's text has paragraphs; a reason is one line.
+    let text = one_line(&texts.join("; "));
     let more: Vec<String> = errors
         .iter()
         .filter(|(other, texts)| other != key && !texts.is_empty())
@@ -66,6 +67,10 @@ pub(super) fn problem(
         problem = problem.detail(format!("Also: {}", more.join(", ")));
     }
     Some(problem)
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn password_key(secret_keys: &BTreeSet<String>) -> Option<&String> {
@@ -112,8 +117,9 @@ mod tests {
     fn a_closed_port_stays_with_the_host() {
         let problem = aimed(
             "database.hostname",
-            "Unable to connect: Communications link failure",
+            "Unable to connect: Communications link failure\n\nThe last packet",
         );
+        assert!(problem.message.ends_with("link failure The last packet"));
         assert_eq!(
             problem.field.as_deref(),
             Some("config[\"database.hostname\"]")

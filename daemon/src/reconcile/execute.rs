@@ -7,7 +7,7 @@ use super::memory::Memory;
 use super::observe;
 use crate::fleet::{ConnectClient, FleetError, RestError, WorkerId};
 use crate::kafka::{KafkaAdmin, KafkaError, TopicOutcome, TopicWanted};
-use crate::store::{Advance, StoreError};
+use crate::store::{Advance, StoreError, now_ms};
 use runnel_api::connector::{ConnectorSpec, ConnectorState, DesiredState};
 use runnel_api::error::Warning;
 use runnel_api::{ErrorCode, Outcome, Problem};
@@ -17,6 +17,9 @@ use std::time::Duration;
 
 /// Time for telling a dead worker's group; the next worker waits for it.
 const LEAVE_LIMIT: Duration = Duration::from_secs(2);
+
+/// Time for validating a running connector: more than the 3 s after which its own keys end it.
+const PROBE_LIMIT: Duration = Duration::from_secs(6);
 
 /// Why an action was not done. The next pass looks anew.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +107,9 @@ impl Job<'_> {
                 .await?
                 .restart(self.name(), true, true)
                 .await?),
+            Action::RestartTask(id) => {
+                Ok(self.client().await?.restart_task(self.name(), *id).await?)
+            }
             Action::RecordOffsets => self.record_offsets().await,
             Action::RestoreOffsets => self.restore_offsets().await,
             Action::RollBack { to, ending } => self.roll_back(*to, ending).await,
@@ -281,7 +287,12 @@ impl Job<'_> {
             .unwrap_or_default();
         let mut config = prepared.config.clone();
         bound(&class, &mut config);
-        let result = self.client().await?.validate(&class, &config).await;
+        let mut client = self.client().await?;
+        if self.situation.goal.operation.is_none() {
+            // Passes of a running connector go on.
+            client = client.within(PROBE_LIMIT);
+        }
+        let result = client.validate(&class, &config).await;
         let problem = match result {
             Ok(errors) => {
                 let errors: Vec<(String, Vec<String>)> = errors.into_iter().map(|it| (it.key, it.errors)).collect();
@@ -300,14 +311,18 @@ impl Job<'_> {
             ),
             Err(error) => return Err(error.into()),
         };
-        let config_digest = prepared.target.config_digest.clone();
-        self.memory.with(|facts| {
-            facts.preflight = Some(Preflight {
-                config_digest,
-                problem,
-            });
-        });
+        self.note_preflight(prepared, problem);
         Ok(())
+    }
+
+    fn note_preflight(&self, prepared: &Prepared, problem: Option<Problem>) {
+        let preflight = Preflight {
+            config_digest: prepared.target.config_digest.clone(),
+            problem,
+            at_ms: now_ms(),
+            operation: self.situation.goal.operation.map(|open| open.id),
+        };
+        self.memory.with(|facts| facts.preflight = Some(preflight));
     }
 
     async fn create_stopped(&self, which: Which) -> Result<(), ActionError> {
@@ -339,14 +354,8 @@ impl Job<'_> {
         match result {
             Ok(_) => Ok(()),
             Err(RestError::Status { code: 400, message }) => {
-                let problem = Some(Problem::new(ErrorCode::InvalidConfiguration, message));
-                let config_digest = prepared.target.config_digest.clone();
-                self.memory.with(|facts| {
-                    facts.preflight = Some(Preflight {
-                        config_digest,
-                        problem,
-                    });
-                });
+                let problem = Problem::new(ErrorCode::InvalidConfiguration, message);
+                self.note_preflight(prepared, Some(problem));
                 Ok(())
             }
             Err(error) => Err(error.into()),

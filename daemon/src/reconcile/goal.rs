@@ -123,6 +123,11 @@ pub(super) async fn situation(
         wanted: target,
         settled: settled.as_ref().map(|prepared| prepared.target.clone()),
         operation,
+        restart: row
+            .operation
+            .as_ref()
+            .and_then(|operation| operation.restart.clone())
+            .unwrap_or_default(),
     };
     Ok(Some(Situation {
         name: name.clone(),

@@ -1,12 +1,14 @@
 //! What is known of one connector besides what is stored: ages quickly, lost at a restart.
 
 use super::scaling::Load;
+use super::silence::Silence;
 use crate::http::seams::LiveStatus;
 use crate::store::now_ms;
 use runnel_api::connector::{ConnectorState, Health, TaskStatus, WorkerStatus};
 use runnel_api::error::Warning;
 use runnel_api::{Generation, Problem};
-use runnel_planner::{ConnectorPlan, Kafka, Preflight};
+use runnel_planner::{Action, ConnectorPlan, Kafka, Preflight, Reading};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// How often the same complaint is repeated in the log.
@@ -24,6 +26,10 @@ pub(super) struct Facts {
     pub kafka: Kafka,
     /// The last preflight.
     pub preflight: Option<Preflight>,
+    /// Looks at its live workers, by id.
+    pub silences: BTreeMap<String, Silence>,
+    /// What a sink has still to read, and since when it has read nothing.
+    pub reading: Option<Reading>,
     /// Why workers of a launch cannot even be started, with the launch's digest.
     pub refused_launch: Option<(String, Problem)>,
     /// Remarks for the operation that is open.
@@ -79,7 +85,9 @@ impl Memory {
             facts.settled = decided.progress.settled;
             same
         });
-        if same && actions.is_empty() {
+        // The regular look at the source is no news.
+        let quiet = |action: &Action| matches!(action, Action::Preflight(_));
+        if same && decided.actions.iter().all(quiet) {
             return None;
         }
         let mut line = format!("{:?}/{:?}", decided.state, decided.health);

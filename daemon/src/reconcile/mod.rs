@@ -17,7 +17,9 @@ mod ledger;
 mod leftovers;
 mod memory;
 mod observe;
+mod probe;
 mod scaling;
+mod silence;
 mod stop;
 
 use crate::config::{Capacity as ConfiguredCapacity, Timing as ConfiguredTiming};
@@ -30,6 +32,7 @@ use crate::store::{Advance, Store, StoreError, now_ms};
 use goal::Situation;
 use ledger::{Ledger, Limits};
 use memory::Memory;
+use probe::KafkaProbes;
 use runnel_api::connector::ConnectorSpec;
 use runnel_api::scaling::Size;
 use runnel_api::{Name, OperationId};
@@ -73,6 +76,7 @@ struct Inner {
     parts: Parts,
     timing: Timing,
     wake: Notify,
+    probes: KafkaProbes,
     /// What is known of each connector besides what is stored; lost at a restart, and looked up
     /// again then.
     memories: Mutex<BTreeMap<Name, Arc<Memory>>>,
@@ -113,6 +117,7 @@ impl Reconciler {
                 parts,
                 timing,
                 wake: Notify::new(),
+                probes: KafkaProbes::default(),
                 memories: Mutex::default(),
                 ledger,
             }),
@@ -162,6 +167,7 @@ impl Reconciler {
             tokio::select! {
                 () = end.cancelled() => break,
                 () = self.inner.wake.notified() => look_soon(&mut turns),
+                () = self.inner.probes.changed() => look_soon(&mut turns),
                 Ok(()) = fleet_changes.changed() => look_soon(&mut turns),
                 Some(pass) = finished.recv() => finish(&mut turns, pass),
                 () = tokio::time::sleep(pause) => {}
@@ -358,6 +364,7 @@ fn acts_twice(actions: &[Action]) -> bool {
                 | Action::StopConnector
                 | Action::StartWorker(_)
                 | Action::RestartFailed
+                | Action::RestartTask(_)
         )
     })
 }
@@ -395,6 +402,8 @@ fn planner_timing(configured: &ConfiguredTiming) -> Timing {
         operation_ms: ms(configured.operation_timeout),
         stop_deadline_ms: ms(configured.stop_deadline),
         calm_look_ms: ms(configured.reconcile),
+        probe_ms: ms(configured.probe),
+        silent_worker_ms: ms(configured.silent_worker),
         ..Timing::default()
     }
 }

@@ -4,47 +4,77 @@ use super::Inner;
 use super::goal::{Situation, chain, digest};
 use super::launching::{group_digest, launch_digest};
 use super::memory::Memory;
+use super::silence::Silence;
 use crate::fleet::connect_rest::RunState;
-use crate::fleet::{ConnectClient, SeenWorker, WorkerState as FleetState, trace_root_line};
+use crate::fleet::{
+    ConnectClient, ExitInfo, SeenWorker, WorkerLaunch, WorkerState as FleetState, heap_mib,
+    memory_mib, trace_heads, trace_root_line,
+};
 use crate::sampling::ConnectorSample;
 use crate::store::now_ms;
 use runnel_api::connector::{TaskStatus, WorkerStatus};
-use runnel_planner::{Connect, ConnectState, Exit, Host, Seen, Task, Worker, WorkerState};
-use std::collections::BTreeSet;
+use runnel_planner::{Connect, ConnectState, Exit, Host, Reach, Seen, Task, Worker, WorkerState};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// Time between two questions for a connector's topics.
 const TOPICS_PERIOD_MS: u64 = 10_000;
+
+/// How long a worker may take to say that it is well. A look must end soon, also at a frozen one.
+const HEALTH_LIMIT: Duration = Duration::from_secs(2);
+/// How long one that did not may take to say anything else.
+const SIGN_LIMIT: Duration = Duration::from_secs(1);
+/// How long the connector's configuration and status may take together.
+const ASK_LIMIT: Duration = Duration::from_secs(4);
+/// A worker that has a member id and is so old has been ready, also when an earlier daemon saw it.
+const SURELY_READY_MS: u64 = 60_000;
+
+/// What a worker says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    /// Nobody asked: it does not listen.
+    None,
+    /// It is in its group.
+    Well,
+    /// It answers, and is not in its group.
+    Outside,
+    /// Nothing.
+    Silent,
+}
 
 /// Builds what the planner may read. What could not be learned is left unknown; without the list
 /// of workers there is nothing to plan from.
 pub(super) async fn look(inner: &Inner, situation: &Situation, memory: &Memory) -> Option<Seen> {
     let listed = list(inner, situation, memory).await?;
-    let mut workers = Vec::new();
-    let mut client = None;
-    for seen in &listed {
-        let ready = match (&seen.state, inner.parts.fleet.client(seen)) {
-            (FleetState::Listening { .. }, Ok(Some(candidate))) => {
-                let healthy = candidate.health().await == Ok(true);
-                if healthy && client.is_none() && seen.stopping_since_ms.is_none() {
-                    client = Some(candidate);
-                }
-                healthy
-            }
-            _ => false,
-        };
-        workers.push(worker(seen, ready));
-    }
+    let began_ms = now_ms();
+    let heard = hear(inner, &listed).await;
+    let client = heard
+        .iter()
+        .zip(&listed)
+        .find(|((word, _), seen)| *word == Word::Well && seen.stopping_since_ms.is_none())
+        .and_then(|((_, client), _)| client.clone());
+    let words: Vec<Word> = heard.into_iter().map(|(word, _)| word).collect();
+    let workers = memory.with(|facts| workers(&listed, &words, &mut facts.silences, began_ms));
     let live: BTreeSet<String> = listed
         .iter()
         .filter(|seen| !seen.state.is_dead())
         .filter_map(SeenWorker::connect_worker_id)
         .collect();
-    let connect = match &client {
-        Some(client) => ask(client, situation, &live, memory).await,
+    let connect = match client.clone().map(|client| client.within(HEALTH_LIMIT)) {
+        Some(client) => {
+            let asked = ask(&client, situation, &live, memory);
+            let answer = tokio::time::timeout(ASK_LIMIT, asked).await;
+            answer.unwrap_or(Connect::Unknown)
+        }
         None => Connect::Unknown,
     };
     let log_error = log_error(inner, situation, &connect).await;
     let sample = inner.parts.samples.of(situation.id);
+    let cluster = &situation.remains.cluster;
+    let kafka_reach = match cluster.servers() {
+        Ok(servers) => inner.probes.reach(&cluster.bootstrap_servers, servers),
+        Err(_) => Reach::Unknown,
+    };
     memory.with(|facts| {
         facts.workers = listed
             .iter()
@@ -62,8 +92,63 @@ pub(super) async fn look(inner: &Inner, situation: &Situation, memory: &Memory) 
             log_error,
             load: Vec::new(),
             host: Host::default(),
+            kafka_reach,
+            reading: facts.reading,
         })
     })
+}
+
+/// Asks all workers at once, so that one that is frozen costs its own time only.
+async fn hear(inner: &Inner, listed: &[SeenWorker]) -> Vec<(Word, Option<ConnectClient>)> {
+    let asking = listed.iter().map(|seen| async {
+        let (FleetState::Listening { .. }, Ok(Some(client))) =
+            (&seen.state, inner.parts.fleet.client(seen))
+        else {
+            return (Word::None, None);
+        };
+        let word = match client.clone().within(HEALTH_LIMIT).health().await {
+            Ok(true) => Word::Well,
+            Ok(false) => Word::Outside,
+            Err(_) if client.clone().within(SIGN_LIMIT).answers().await => Word::Outside,
+            Err(_) => Word::Silent,
+        };
+        (word, Some(client))
+    });
+    futures_util::future::join_all(asking).await
+}
+
+fn workers(
+    listed: &[SeenWorker],
+    words: &[Word],
+    silences: &mut BTreeMap<String, Silence>,
+    now_ms: u64,
+) -> Vec<Worker> {
+    silences.retain(|id, _| listed.iter().any(|seen| seen.worker.as_str() == id));
+    let each = listed.iter().zip(words).map(|(seen, word)| {
+        let silence = silences.entry(seen.worker.to_string()).or_default();
+        if seen.member_id.is_some() && now_ms.saturating_sub(seen.started_ms) > SURELY_READY_MS {
+            silence.ready_once = true;
+        }
+        let living = match word {
+            Word::Well => {
+                silence.well();
+                WorkerState::Ready
+            }
+            Word::Outside | Word::Silent
+                if silence.ready_once && seen.stopping_since_ms.is_none() =>
+            {
+                let (since_ms, looks) = silence.unwell(now_ms);
+                WorkerState::Unwell {
+                    since_ms,
+                    looks,
+                    answers: *word == Word::Outside,
+                }
+            }
+            Word::None | Word::Outside | Word::Silent => WorkerState::Starting,
+        };
+        worker(seen, living)
+    });
+    each.collect()
 }
 
 /// A client for a worker of the connector that answers.
@@ -72,17 +157,13 @@ pub(super) async fn client(
     situation: &Situation,
     memory: &Memory,
 ) -> Option<ConnectClient> {
-    for seen in list(inner, situation, memory).await? {
-        if seen.stopping_since_ms.is_some() {
-            continue;
-        }
-        if let Ok(Some(client)) = inner.parts.fleet.client(&seen)
-            && client.health().await == Ok(true)
-        {
-            return Some(client);
-        }
-    }
-    None
+    let mut listed = list(inner, situation, memory).await?;
+    listed.retain(|seen| seen.stopping_since_ms.is_none());
+    let heard = hear(inner, &listed).await;
+    heard
+        .into_iter()
+        .find(|(word, _)| *word == Word::Well)
+        .and_then(|(_, client)| client)
 }
 
 /// The connector's workers, dead ones included; none when they cannot all be told. A worker that
@@ -115,13 +196,11 @@ pub(super) async fn list(
     Some(listing.workers)
 }
 
-fn worker(seen: &SeenWorker, ready: bool) -> Worker {
+fn worker(seen: &SeenWorker, living: WorkerState) -> Worker {
     let state = match &seen.state {
-        FleetState::Listening { .. } if ready => WorkerState::Ready,
+        FleetState::Listening { .. } => living,
         // Dead, but its shim is about to write how: the next look knows more.
-        FleetState::Starting | FleetState::Listening { .. } | FleetState::Ending => {
-            WorkerState::Starting
-        }
+        FleetState::Starting | FleetState::Ending => WorkerState::Starting,
         FleetState::Exited(exit) => WorkerState::Dead(Exit {
             how: match (exit.code, exit.signal) {
                 (Some(code), _) => format!("exit status {code}"),
@@ -129,14 +208,16 @@ fn worker(seen: &SeenWorker, ready: bool) -> Worker {
                 (None, None) => "unknown".to_owned(),
             },
             last_error: if exit.out_of_memory {
-                Some("out of memory".to_owned())
+                Some(memory_end(exit, &seen.launch))
             } else {
                 exit.last_error.clone()
             },
+            out_of_memory: exit.out_of_memory,
         }),
         FleetState::Lost => WorkerState::Dead(Exit {
             how: "killed with its shim, or the host restarted".to_owned(),
             last_error: seen.note.clone(),
+            out_of_memory: false,
         }),
     };
     Worker {
@@ -149,6 +230,23 @@ fn worker(seen: &SeenWorker, ready: bool) -> Worker {
     }
 }
 
+/// Whose memory was not enough, with the figures, and what to do.
+fn memory_end(exit: &ExitInfo, launch: &WorkerLaunch) -> String {
+    let heap = heap_mib(launch.mcu_count, launch.mcu_memory_mib);
+    let limit = memory_mib(launch.mcu_count, launch.mcu_memory_mib);
+    let said = exit
+        .last_error
+        .as_deref()
+        .and_then(|error| error.split_once("java.lang.OutOfMemoryError: "))
+        .map(|(_, what)| what);
+    let what = match (exit.signal, said) {
+        (None, Some(what)) => format!("{what}; the heap is {heap} MiB of {limit} MiB"),
+        (None, None) => format!("the heap is {heap} MiB of {limit} MiB"),
+        (Some(_), _) => format!("killed at the limit of {limit} MiB, of which the heap is {heap}"),
+    };
+    format!("out of memory ({what}); a larger capacity gives it more")
+}
+
 fn told(seen: &SeenWorker, worker: &Worker, sample: Option<&ConnectorSample>) -> WorkerStatus {
     let sample = sample.and_then(|sample| sample.workers.get(&seen.worker));
     let state = match (&worker.state, seen.stopping_since_ms) {
@@ -156,6 +254,7 @@ fn told(seen: &SeenWorker, worker: &Worker, sample: Option<&ConnectorSample>) ->
         (_, Some(_)) => "STOPPING",
         (WorkerState::Starting, None) => "STARTING",
         (WorkerState::Ready, None) => "READY",
+        (WorkerState::Unwell { .. }, None) => "UNKNOWN",
     };
     WorkerStatus {
         id: worker.id.clone(),
@@ -203,6 +302,7 @@ async fn ask(
                 config_digest: digest(&config),
                 tasks: Vec::new(),
                 reason: None,
+                causes: Vec::new(),
             };
         }
         Err(error) => {
@@ -221,6 +321,7 @@ async fn ask(
             state: state(&task.state),
             on_live_worker: live.contains(&task.worker_id),
             reason: task.trace.as_deref().map(trace_root_line),
+            causes: task.trace.as_deref().map(trace_heads).unwrap_or_default(),
         })
         .collect();
     memory.with(|facts| {
@@ -247,6 +348,7 @@ async fn ask(
         config_digest: digest(&config),
         tasks,
         reason: status.trace.as_deref().map(trace_root_line),
+        causes: status.trace.as_deref().map(trace_heads).unwrap_or_default(),
     }
 }
 

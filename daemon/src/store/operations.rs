@@ -4,7 +4,9 @@ use super::rows::{column, from_json, from_word, int, to_json, to_word, uint};
 use super::{Store, StoreError, now_ms};
 use runnel_api::error::Warning;
 use runnel_api::object::Generation;
-use runnel_api::{ErrorCode, Kind, Name, Operation, OperationId, OperationKind, Outcome, Problem};
+use runnel_api::{
+    ErrorCode, Kind, Name, Operation, OperationId, OperationKind, Outcome, Problem, RestartScope,
+};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use std::time::Duration;
 use uuid::Uuid;
@@ -149,24 +151,31 @@ impl Store {
         }
     }
 
-    /// Accepts a restart of a connector. Asking again while one is under way answers that one; any
-    /// other operation under way is in the way, because it moves workers itself.
-    pub fn begin_restart(&self, name: &Name) -> Result<Operation, StoreError> {
+    /// Accepts a restart of a connector. Asking for the same again while it is under way answers
+    /// that one; any other operation under way is in the way, because it moves workers itself.
+    pub fn begin_restart(
+        &self,
+        name: &Name,
+        scope: &RestartScope,
+    ) -> Result<Operation, StoreError> {
+        let scope = Some(scope.clone()).filter(|scope| *scope != RestartScope::All);
         self.write(|tx| {
             let row = super::objects::require(tx, Kind::Connector, name)?;
             if let Some(operation) = unfinished(tx, Kind::Connector, name)? {
-                return if operation.kind == OperationKind::Restart {
+                let same = operation.kind == OperationKind::Restart && operation.restart == scope;
+                return if same {
                     Ok(operation)
                 } else {
                     Err(busy(&operation))
                 };
             }
-            let fresh = fresh(
+            let mut fresh = fresh(
                 Kind::Connector,
                 name,
                 OperationKind::Restart,
                 row.generation,
             );
+            fresh.restart = scope;
             insert(tx, &fresh)?;
             Ok(fresh)
         })
@@ -203,6 +212,7 @@ pub(super) fn fresh(
         name: name.clone(),
         kind,
         generation,
+        restart: None,
         outcome: Outcome::Pending,
         waiting_on: None,
         problem: None,
@@ -328,7 +338,7 @@ fn one<P: rusqlite::Params>(
 pub(super) fn insert(tx: &Connection, operation: &Operation) -> Result<(), StoreError> {
     tx.execute(
         "INSERT INTO operations (id, object_kind, name, kind, generation, outcome, warnings,
-         created_ms, ended_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, '[]', ?7, ?8)",
+         created_ms, ended_ms, restart) VALUES (?1, ?2, ?3, ?4, ?5, ?6, '[]', ?7, ?8, ?9)",
         params![
             operation.id.to_string(),
             operation.object_kind.singular(),
@@ -338,6 +348,7 @@ pub(super) fn insert(tx: &Connection, operation: &Operation) -> Result<(), Store
             to_word(operation.outcome)?,
             int(operation.created_ms),
             operation.ended_ms.map(int),
+            operation.restart.as_ref().map(to_json).transpose()?,
         ],
     )
     .map_err(StoreError::Sql)?;
@@ -377,6 +388,9 @@ fn read(row: &Row<'_>) -> Result<Operation, StoreError> {
         name: Name::parse(&text("name")?).map_err(|_| damaged("name"))?,
         kind: from_word("operations.kind", text("kind")?)?,
         generation: Generation(number("generation")?),
+        restart: optional("restart")?
+            .map(|text| from_json("operations.restart", &text))
+            .transpose()?,
         outcome: from_word("operations.outcome", text("outcome")?)?,
         waiting_on: optional("waiting_on")?,
         problem: optional("problem")?

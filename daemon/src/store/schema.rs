@@ -10,7 +10,10 @@ const SQLITE_MINIMUM: i32 = 3_051_003;
 
 /// One entry for each version of the schema, forward only. `PRAGMA user_version` counts how many
 /// of them were applied. Entries that were released are never edited.
-const MIGRATIONS: [&str; 2] = [VERSION_1, VERSION_2];
+const MIGRATIONS: [&str; 3] = [VERSION_1, VERSION_2, RESTART_SCOPES];
+
+/// What a restart is about; absent for all workers.
+const RESTART_SCOPES: &str = "ALTER TABLE operations ADD COLUMN restart TEXT;";
 
 /// Times are milliseconds since the Unix epoch; JSON columns hold what `runnel-api` serializes.
 const VERSION_1: &str = "

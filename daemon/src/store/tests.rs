@@ -6,7 +6,7 @@ use runnel_api::connector::ConnectorSpec;
 use runnel_api::kafka_cluster::KafkaClusterSpec;
 use runnel_api::object::Generation;
 use runnel_api::plugin::{PluginSpec, Sha256Hex};
-use runnel_api::{Arn, Kind, OperationKind, Outcome};
+use runnel_api::{Arn, Kind, OperationKind, Outcome, RestartScope};
 #[test]
 fn the_same_put_twice_is_one_operation() {
     let (_folder, store) = open();
@@ -321,19 +321,30 @@ fn a_restart_is_one_operation_and_waits_for_changes() {
     let (_folder, store) = open();
     let orders = name("orders");
     assert_eq!(
-        code(&store.begin_restart(&orders).unwrap_err()),
+        code(
+            &store
+                .begin_restart(&orders, &RestartScope::All)
+                .unwrap_err()
+        ),
         ErrorCode::NotFound
     );
     let spec = with_neighbours(&store);
     let create = operation_of(put_connector(&store, &spec, None));
-    let refused = store.begin_restart(&orders).unwrap_err();
+    let refused = store
+        .begin_restart(&orders, &RestartScope::All)
+        .unwrap_err();
     assert_eq!(code(&refused), ErrorCode::OperationInProgress);
     store
         .update_operation(create.id, Advance::succeeded())
         .unwrap();
-    let restart = store.begin_restart(&orders).unwrap();
+    let restart = store.begin_restart(&orders, &RestartScope::All).unwrap();
     assert_eq!(restart.kind, OperationKind::Restart);
-    assert_eq!(store.begin_restart(&orders).unwrap().id, restart.id);
+    assert_eq!(
+        store.begin_restart(&orders, &RestartScope::All).unwrap().id,
+        restart.id
+    );
+    let other = store.begin_restart(&orders, &RestartScope::Task(0));
+    assert_eq!(code(&other.unwrap_err()), ErrorCode::OperationInProgress);
     // The put of the same specification is still the create, not the restart.
     let PutOutcome::Same { operation, .. } = put_connector(&store, &spec, None) else {
         panic!("a repetition is the same operation")

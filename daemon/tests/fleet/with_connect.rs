@@ -338,3 +338,39 @@ async fn a_worker_that_cannot_start_says_why() -> Result<()> {
     assert!(error.contains("no.such.Converter"), "{error}");
     Ok(())
 }
+
+/// A line of a file goes through memory as a whole: one that is larger than the heap ends the JVM.
+#[tokio::test]
+async fn a_worker_whose_heap_is_full_is_out_of_memory() -> Result<()> {
+    let broker = Broker::shared()?;
+    let ground = Ground::new()?;
+    let runtime = broker.runtime("4.3", "4.3.1")?;
+    let mut launch = launch(runtime, &broker.bootstrap, Path::new("/usr/bin/java"));
+    launch.mcu_memory_mib = 384;
+    broker.make_topics(&launch).await?;
+    ground.fleet().prepare(launch.connector_id)?;
+    let client = up(&ground, &launch).await?;
+    let file = ground.path().join("one-line");
+    fs::File::create(&file)?.set_len(400 << 20)?;
+    let name = launch.connector.as_str();
+    let config = BTreeMap::from([
+        ("connector.class".to_owned(), SOURCE.to_owned()),
+        ("tasks.max".to_owned(), "1".to_owned()),
+        ("topic".to_owned(), format!("{name}-lines")),
+        ("file".to_owned(), file.display().to_string()),
+    ]);
+    client.create_stopped(name, &config).await?;
+    client.resume(name).await?;
+    let seen = ground.await_worker(&launch, exited).await?;
+    let WorkerState::Exited(exit) = seen.state else {
+        unreachable!()
+    };
+    assert_eq!(exit.code, Some(3), "{exit:?}");
+    assert!(exit.out_of_memory, "{exit:?}");
+    let error = exit.last_error.context("an error")?;
+    assert!(
+        error.contains("java.lang.OutOfMemoryError: Java heap space"),
+        "{error}"
+    );
+    Ok(())
+}

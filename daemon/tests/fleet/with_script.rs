@@ -4,7 +4,7 @@ use crate::ground::{Ground, kill_9, launch};
 use anyhow::{Context, Result};
 use runnel::fleet::process::{Presence, ProcessId};
 use runnel::fleet::run_dir::{LISTENING, Listening, SHIM, Started, WORKER, read_json, write_json};
-use runnel::fleet::{FleetError, LaunchRuntime, WorkerLaunch, WorkerState};
+use runnel::fleet::{FleetError, IsolationLevel, LaunchRuntime, WorkerLaunch, WorkerState};
 use runnel_api::Secret;
 use std::collections::BTreeMap;
 use std::fs;
@@ -320,5 +320,25 @@ async fn a_flood_of_output_neither_blocks_the_worker_nor_fills_the_disk() -> Res
         .collect();
     assert_eq!(sizes.len(), 5);
     assert!(sizes.iter().sum::<u64>() < 53 << 20, "{sizes:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_worker_that_the_kernel_kills_at_its_limit_is_out_of_memory() -> Result<()> {
+    let ground = Ground::new()?;
+    if ground.fleet().isolation().level() != IsolationLevel::Enforced {
+        eprintln!("not shown: nothing limits memory here");
+        return Ok(());
+    }
+    // The launch has 768 MiB; without its limit this would stop growing at 1.5 GB.
+    let launch = start(&ground, "exec tail -c 1500000000 /dev/zero\n", 20_000)?;
+    let seen = ground
+        .await_worker(&launch, |seen| matches!(seen.state, WorkerState::Exited(_)))
+        .await?;
+    let WorkerState::Exited(exit) = &seen.state else {
+        unreachable!()
+    };
+    assert_eq!((exit.code, exit.signal), (None, Some(9)));
+    assert!(exit.out_of_memory, "{exit:?}");
     Ok(())
 }

@@ -8,6 +8,7 @@ mod scaling;
 mod secrets;
 mod seed;
 mod side_by_side;
+mod supervision;
 
 use e2e::world::TrialFn;
 
@@ -52,6 +53,26 @@ pub const ALL: &[(&str, TrialFn)] = &[
     (
         "a_destroy_without_kafka_ends_with_a_warning",
         kills::kafka_away,
+    ),
+    (
+        "a_database_that_stops_is_said_and_events_go_on_after_it",
+        supervision::source_away,
+    ),
+    (
+        "kafka_away_for_a_while_is_said_and_nothing_is_killed_or_lost",
+        supervision::kafka_away_for_a_while,
+    ),
+    (
+        "a_frozen_worker_is_replaced_and_no_row_is_lost",
+        supervision::frozen_worker,
+    ),
+    (
+        "a_password_changed_behind_a_connector_is_said_without_a_storm",
+        supervision::password_changed_behind,
+    ),
+    (
+        "a_restart_is_about_one_task_or_one_worker",
+        supervision::restart_of_a_part,
     ),
     (
         "a_source_and_a_sink_run_side_by_side",

@@ -3,11 +3,14 @@
 use runnel_api::capacity::Capacity;
 use runnel_api::connector::DesiredState;
 use runnel_api::scaling::{Size, Verdict};
-use runnel_api::{ErrorCode, Generation, Name, OperationId, OperationKind, Outcome, Problem};
+use runnel_api::{
+    ErrorCode, Generation, Name, OperationId, OperationKind, Outcome, Problem, RestartScope,
+};
 use runnel_planner::scale::{Bucket, Load, Policy, TaskLimit};
 use runnel_planner::{
     Action, Connect, ConnectState, ConnectorPlan, Exit, Goal, Kafka, Life, OpenOperation,
-    Preflight, Progress, Seen, Target, Task, Timing, View, Which, Worker, WorkerState, World, plan,
+    Preflight, Progress, Reach, Seen, Target, Task, Timing, View, Which, Worker, WorkerState,
+    World, plan,
 };
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -47,16 +50,22 @@ pub struct Toy {
     pub now_ms: u64,
     pub kafka_up: bool,
     pub workers_start: bool,
+    /// What a task of whatever configuration fails with.
+    pub task_error: Option<&'static str>,
+    /// What a validation finds wrong with the source, whatever the configuration.
+    pub source_error: Option<&'static str>,
     pub life: Life,
     pub specs: BTreeMap<u64, Spec>,
     pub generation: u64,
     pub operation: Option<OpenOperation>,
+    pub restart: RestartScope,
     pub progress: Progress,
     pub seen: Seen,
     pub gone: bool,
     pub ended: Vec<(OperationKind, Outcome)>,
     pub text: String,
     started: u32,
+    last_line: String,
     behaviours: BTreeMap<&'static str, Spec>,
     running_config: Option<&'static str>,
 }
@@ -67,16 +76,20 @@ impl Toy {
             now_ms: 1_000_000,
             kafka_up: true,
             workers_start: true,
+            task_error: None,
+            source_error: None,
             life: Life::Wanted,
             specs: BTreeMap::new(),
             generation: 0,
             operation: None,
+            restart: RestartScope::All,
             progress: Progress::default(),
             seen: Seen::default(),
             gone: false,
             ended: Vec::new(),
             text: String::new(),
             started: 0,
+            last_line: String::new(),
             behaviours: BTreeMap::new(),
             running_config: None,
         }
@@ -143,6 +156,7 @@ impl Toy {
                 wanted: Ok(self.target(self.generation)),
                 settled: settled.map(|g| self.target(g)),
                 operation: self.operation,
+                restart: self.restart.clone(),
             },
             seen: self.seen.clone(),
             progress: self.progress.clone(),
@@ -156,44 +170,103 @@ impl Toy {
 
     /// Passes until nothing happens any more, or for a bounded number of passes.
     pub fn run(&mut self, passes: usize) {
-        let mut last = String::new();
+        self.last_line.clear();
         for _ in 0..passes {
-            if self.gone {
-                break;
-            }
-            let decided = plan(&self.world()).connectors.into_values().next().unwrap();
-            let line = line(&decided);
-            if line != last {
-                let _ = writeln!(self.text, "{:>7} {line}", self.now_ms - 1_000_000);
-                last = line;
-            }
-            if let Some(decision) = decided
-                .decision
-                .as_ref()
-                .filter(|it| matches!(it.verdict, Verdict::Scale { .. }))
-            {
-                let _ = writeln!(
-                    self.text,
-                    "        {} | {}",
-                    decision.from, decision.evidence.text
-                );
-            }
-            self.progress = decided.progress;
-            for action in &decided.actions {
-                self.apply(action);
-            }
-            let idle = decided.actions.is_empty();
-            self.now_ms = decided.look_again_ms.max(self.now_ms + 1);
-            self.live();
-            if idle && self.operation.is_none() && decided.waiting_on.is_none() {
+            if self.gone || self.pass() {
                 break;
             }
         }
     }
 
+    /// Passes for so many milliseconds, also while nothing happens.
+    pub fn run_for(&mut self, ms: u64) {
+        let end_ms = self.now_ms + ms;
+        while self.now_ms < end_ms && !self.gone {
+            self.pass();
+        }
+    }
+
+    /// One pass; true when nothing is left to do.
+    fn pass(&mut self) -> bool {
+        let decided = plan(&self.world()).connectors.into_values().next().unwrap();
+        let line = line(&decided);
+        if line != self.last_line {
+            let _ = writeln!(self.text, "{:>7} {line}", self.now_ms - 1_000_000);
+            self.last_line = line;
+        }
+        if let Some(decision) = decided
+            .decision
+            .as_ref()
+            .filter(|it| matches!(it.verdict, Verdict::Scale { .. }))
+        {
+            let _ = writeln!(
+                self.text,
+                "        {} | {}",
+                decision.from, decision.evidence.text
+            );
+        }
+        self.progress = decided.progress;
+        for action in &decided.actions {
+            self.apply(action);
+        }
+        let idle = decided.actions.is_empty();
+        self.now_ms = decided.look_again_ms.max(self.now_ms + 1);
+        self.live();
+        idle && self.operation.is_none() && decided.waiting_on.is_none()
+    }
+
+    /// A live worker answers no more, or answers that it is not in its group.
+    pub fn unwell(&mut self, worker: usize, answers: bool) {
+        self.say(if answers {
+            "a worker loses its group"
+        } else {
+            "a worker is frozen"
+        });
+        self.seen.workers[worker].state = WorkerState::Unwell {
+            since_ms: self.now_ms,
+            looks: 1,
+            answers,
+        };
+        self.live();
+    }
+
+    /// Whether the Kafka cluster answers.
+    pub fn kafka(&mut self, up: bool) {
+        self.say(if up { "Kafka answers" } else { "Kafka is away" });
+        self.kafka_up = up;
+        self.seen.kafka_reach = if up {
+            Reach::Yes
+        } else {
+            Reach::No {
+                since_ms: self.now_ms,
+                problem: Problem::new(
+                    ErrorCode::KafkaUnreachable,
+                    "the Kafka cluster 127.0.0.1:9092 does not answer",
+                ),
+            }
+        };
+    }
+
+    /// Tasks fail from now on, or run again when they are restarted.
+    pub fn tasks_fail(&mut self, error: Option<&'static str>) {
+        self.say(error.unwrap_or("tasks would run again"));
+        self.task_error = error;
+        if error.is_some() {
+            self.seen.connect = self.present(self.running_config.unwrap(), ConnectState::Running);
+        }
+    }
+
+    /// How often the text tells of something.
+    pub fn count(&self, what: &str) -> usize {
+        self.text.matches(what).count()
+    }
+
     /// What happens by itself between two looks.
     fn live(&mut self) {
         for worker in &mut self.seen.workers {
+            if let WorkerState::Unwell { looks, .. } = &mut worker.state {
+                *looks += 1;
+            }
             if worker.state == WorkerState::Starting {
                 worker.state = if self.workers_start {
                     WorkerState::Ready
@@ -202,6 +275,7 @@ impl Toy {
                     WorkerState::Dead(Exit {
                         how: "exit status 1".into(),
                         last_error,
+                        ..Exit::default()
                     })
                 };
             }
@@ -222,15 +296,17 @@ impl Toy {
 
     fn present(&self, config: &'static str, state: ConnectState) -> Connect {
         let spec = &self.behaviours[config];
+        let error = spec.task_fails.or(self.task_error);
         let task = Task {
             id: 0,
-            state: if spec.task_fails.is_some() {
+            state: if error.is_some() {
                 ConnectState::Failed
             } else {
                 state
             },
             on_live_worker: true,
-            reason: spec.task_fails.map(Into::into),
+            reason: error.map(Into::into),
+            causes: Vec::new(),
         };
         let tasks = state != ConnectState::Stopped && !spec.no_task;
         Connect::Present {
@@ -238,6 +314,7 @@ impl Toy {
             config_digest: config.into(),
             tasks: tasks.then_some(task).into_iter().collect(),
             reason: None,
+            causes: Vec::new(),
         }
     }
 
@@ -275,6 +352,7 @@ impl Toy {
             worker.state = WorkerState::Dead(Exit {
                 how: "signal 9".into(),
                 last_error: None,
+                ..Exit::default()
             });
         }
         self.seen.connect = Connect::Unknown;
@@ -314,6 +392,7 @@ impl Toy {
                     worker.state = WorkerState::Dead(Exit {
                         how: "exit status 143".into(),
                         last_error: None,
+                        ..Exit::default()
                     });
                 }
             }
@@ -322,10 +401,13 @@ impl Toy {
                 let spec = self.spec_of(*which).clone();
                 let problem = spec
                     .preflight
+                    .or(self.source_error)
                     .map(|text| Problem::new(ErrorCode::SourceUnreachable, text));
                 self.seen.preflight = Some(Preflight {
                     config_digest: spec.config.into(),
                     problem,
+                    at_ms: self.now_ms,
+                    operation: self.operation.map(|open| open.id),
                 });
             }
             Action::CreateStopped(which) | Action::PutConfig(which) => {
@@ -341,7 +423,7 @@ impl Toy {
                 self.seen.connect =
                     self.present(self.running_config.unwrap(), ConnectState::Paused);
             }
-            Action::Resume | Action::RestartFailed => {
+            Action::Resume | Action::RestartFailed | Action::RestartTask(_) => {
                 self.seen.connect =
                     self.present(self.running_config.unwrap(), ConnectState::Running);
             }

@@ -102,6 +102,7 @@ fn run_shim(run: &Path) -> io::Result<()> {
         unsaved: None,
         deadline: Duration::from_millis(order.stop_deadline_ms),
         stop: Stop::NotAsked,
+        cgroups: order.cgroups,
     }
     .keep(child, handle.ok().as_ref(), output, signals)
 }
@@ -199,6 +200,7 @@ struct Keeper {
     unsaved: Option<Instant>,
     deadline: Duration,
     stop: Stop,
+    cgroups: Vec<PathBuf>,
 }
 
 impl Keeper {
@@ -246,7 +248,7 @@ impl Keeper {
         let info = ExitInfo {
             code: status.code(),
             signal: status.signal(),
-            out_of_memory: self.words.out_of_memory,
+            out_of_memory: self.words.out_of_memory || killed_for_memory(&self.cgroups),
             stop_requested: self.stop != Stop::NotAsked,
             deadline_passed: self.stop == Stop::Killed,
             ended_ms: now_ms(),
@@ -389,6 +391,26 @@ fn drain_signals(signals: &mut UnixStream) -> bool {
     any
 }
 
+/// Whether the kernel has killed in one of the worker's own control groups for want of memory: it
+/// counts that in `memory.events` (version 2) and `memory.oom_control` (version 1, Linux 4.13).
+fn killed_for_memory(procs: &[PathBuf]) -> bool {
+    procs
+        .iter()
+        .filter_map(|procs| procs.parent())
+        .any(|group| {
+            ["memory.events", "memory.oom_control"]
+                .iter()
+                .filter_map(|file| std::fs::read_to_string(group.join(file)).ok())
+                .any(|text| counts_a_kill(&text))
+        })
+}
+
+fn counts_a_kill(text: &str) -> bool {
+    text.lines()
+        .filter_map(|line| line.strip_prefix("oom_kill "))
+        .any(|count| count.trim() != "0")
+}
+
 fn end_group(child: &Child) {
     if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         // ESRCH is the ordinary answer: nobody is left.
@@ -406,5 +428,23 @@ fn write_exit(path: &Path, info: &ExitInfo) -> io::Result<()> {
             }
             result => return result,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kill_for_memory_is_read_from_both_versions() {
+        let v1 = "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n";
+        let v2 = "low 0\nhigh 0\nmax 12\noom 1\noom_kill 2\noom_group_kill 0\n";
+        assert!(counts_a_kill(v1) && counts_a_kill(v2));
+        assert!(!counts_a_kill(
+            "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n"
+        ));
+        assert!(!killed_for_memory(&[PathBuf::from(
+            "/nowhere/cgroup.procs"
+        )]));
     }
 }
