@@ -4,10 +4,11 @@ mod contents;
 mod derive;
 
 use crate::commands::Check;
-use crate::config::{Config, Environment};
-use crate::fleet::Fleet;
+use crate::config::{self, Config, Environment};
+use crate::fleet::{Fleet, Redactor};
 use crate::http::seams::{Host, Live, LiveStatus, Stop, Wake};
 use crate::http::{self, Api};
+use crate::logs::retention::Keep;
 use crate::logs::{WorkerLog, WorkerLogs};
 use crate::plugin::{Limits, PluginFiles};
 use crate::reconcile::{Parts, Reconciler};
@@ -25,12 +26,15 @@ use runnel_api::{Name, Problem};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Time between sweeps of plugin contents that nobody refers to.
 const SWEEP_PERIOD: Duration = Duration::from_mins(5);
+
+/// Time between sweeps of logs.
+const LOG_SWEEP_PERIOD: Duration = Duration::from_mins(1);
 
 /// How the daemon is asked to end.
 #[derive(Clone)]
@@ -99,14 +103,33 @@ impl WorkerLogs for Logs {
             Ok(Some(stored)) => self.fleet.log_paths(stored.object.id),
             _ => self.fleet.kept_logs(connector.as_str()),
         };
-        files.iter().filter_map(|file| worker_log(file)).collect()
+        let mut logs: Vec<WorkerLog> = Vec::new();
+        for log in files.iter().filter_map(|file| worker_log(file)) {
+            if logs.iter().all(|known| known.worker != log.worker) {
+                logs.push(log);
+            }
+        }
+        logs
+    }
+
+    fn redactor(&self, connector: &Name) -> Redactor {
+        match self.store.get::<ConnectorSpec>(connector) {
+            Ok(Some(stored)) => self.fleet.redactor(stored.object.id),
+            // Its secrets went with it.
+            _ => Redactor::default(),
+        }
     }
 }
 
-/// `…/workers/ID/worker.log` of a live worker, `…/logs/ID.log` of a dead one. Older parts stand
-/// beside them and are found by the reader.
+/// `…/workers/ID/worker.log` of a live worker, `…/logs/ID.log` of a dead one. An older part
+/// (`….log.1`) tells of its log, which is away for a moment when it is rotated.
 fn worker_log(file: &Path) -> Option<WorkerLog> {
     let name = file.file_name()?.to_str()?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let name = match name.rsplit_once('.') {
+        Some((log, number)) if is_number(number) => log,
+        _ => name,
+    };
     let stem = name.strip_suffix(".log")?;
     let worker = if stem == "worker" {
         file.parent()?.file_name()?.to_str()?
@@ -115,7 +138,7 @@ fn worker_log(file: &Path) -> Option<WorkerLog> {
     };
     Some(WorkerLog {
         worker: worker.to_owned(),
-        file: file.to_owned(),
+        file: file.with_file_name(name),
     })
 }
 
@@ -134,6 +157,7 @@ pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result
         .collect();
     let shim = std::env::current_exe().context("find this program's own file")?;
     let fleet = Fleet::new(config.data_dir.join("fleets"), shim)?;
+    fleet.set_worker_log_bytes(config.logs.worker_bytes);
     let plugins = PluginFiles::open(config.data_dir.join("plugins"), Limits::default())?;
     let contents =
         Arc::new(Contents::open(plugins.clone(), store.clone(), &registry, &config.data_dir).await);
@@ -170,12 +194,17 @@ pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result
         role_check: Arc::new(check_role),
         host: Arc::new(machine),
         stop: Arc::new(ending.clone()),
-        logs: Arc::new(Logs { fleet, store }),
+        logs: Arc::new(Logs {
+            fleet: fleet.clone(),
+            store,
+        }),
         limits: http::Limits::default(),
     });
+    let sweeping = tokio::spawn(sweep_logs(fleet, config.logs, ending.token.clone()));
     let sampling = tokio::spawn(sampler.run(ending.token.clone()));
     serve(&config, api, &reconciler, &ending).await?;
     sampling.await.context("the sampler ended badly")?;
+    sweeping.await.context("the sweeper of logs ended badly")?;
     if ending.stop_workers.load(Ordering::Acquire) {
         reconciler.stop_workers().await;
     }
@@ -233,6 +262,25 @@ async fn sweep(api: Arc<Api>, end: CancellationToken) {
         }
         tokio::select! {
             () = tokio::time::sleep(SWEEP_PERIOD) => {}
+            () = end.cancelled() => {}
+        }
+    }
+}
+
+/// Removes logs that are too old or too many, now and every minute.
+async fn sweep_logs(fleet: Fleet, logs: config::Logs, end: CancellationToken) {
+    let keep = Keep {
+        bytes: logs.connector_bytes,
+        age: logs.keep,
+    };
+    while !end.is_cancelled() {
+        let fleet = fleet.clone();
+        let sweep = move || fleet.sweep_logs(&keep, SystemTime::now());
+        if let Err(error) = tokio::task::spawn_blocking(sweep).await {
+            tracing::error!(%error, "old logs stay");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOG_SWEEP_PERIOD) => {}
             () = end.cancelled() => {}
         }
     }
