@@ -159,6 +159,7 @@ impl WorkerLogs for Rooms {
             .map(|file| WorkerLog {
                 worker: "w1".to_owned(),
                 file,
+                is_live: true,
             })
             .into_iter()
             .collect()

@@ -29,6 +29,8 @@ pub struct WorkerLog {
     pub worker: String,
     /// The file that is written; older parts stand beside it.
     pub file: PathBuf,
+    /// It may still grow.
+    pub is_live: bool,
 }
 
 /// Where the logs of a connector are.

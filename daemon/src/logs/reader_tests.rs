@@ -11,6 +11,7 @@ fn log(folder: &Path, worker: &str, text: &str) -> WorkerLog {
     WorkerLog {
         worker: worker.to_owned(),
         file,
+        is_live: true,
     }
 }
 

@@ -8,6 +8,7 @@ use crate::config::{self, Config, Environment};
 use crate::fleet::{Fleet, Redactor};
 use crate::http::seams::{Host, Live, LiveStatus, Stop, Wake};
 use crate::http::{self, Api};
+use crate::log_delivery::{self, Deliveries};
 use crate::logs::retention::Keep;
 use crate::logs::{WorkerLog, WorkerLogs};
 use crate::plugin::{Limits, PluginFiles};
@@ -50,17 +51,28 @@ impl Stop for Ending {
     }
 }
 
-struct Waker(Reconciler);
+struct Waker {
+    reconciler: Reconciler,
+    deliveries: Deliveries,
+}
 
 impl Wake for Waker {
     fn wake(&self) {
-        self.0.wake();
+        self.reconciler.wake();
     }
 }
 
 impl Live for Waker {
     fn status(&self, connector: &Name) -> Option<LiveStatus> {
-        self.0.live(connector)
+        let mut live = self.reconciler.live(connector)?;
+        // A delivery that does not get through is told; the connector is as well as before.
+        if let Some(warning) = self.deliveries.warning(connector) {
+            live.reason = Some(match live.reason {
+                Some(reason) => format!("{reason}; {warning}"),
+                None => warning,
+            });
+        }
+        Some(live)
     }
 }
 
@@ -139,6 +151,7 @@ fn worker_log(file: &Path) -> Option<WorkerLog> {
     Some(WorkerLog {
         worker: worker.to_owned(),
         file: file.with_file_name(name),
+        is_live: stem == "worker",
     })
 }
 
@@ -184,7 +197,15 @@ pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result
         scaling: config.scaling,
         samples,
     });
-    let waker = Arc::new(Waker(reconciler.clone()));
+    let deliveries = Deliveries::default();
+    let waker = Arc::new(Waker {
+        reconciler: reconciler.clone(),
+        deliveries: deliveries.clone(),
+    });
+    let logs = Arc::new(Logs {
+        fleet: fleet.clone(),
+        store: store.clone(),
+    });
     let api = Api::new(http::Parts {
         store: store.clone(),
         wake: waker.clone(),
@@ -194,17 +215,17 @@ pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result
         role_check: Arc::new(check_role),
         host: Arc::new(machine),
         stop: Arc::new(ending.clone()),
-        logs: Arc::new(Logs {
-            fleet: fleet.clone(),
-            store,
-        }),
+        logs: logs.clone(),
         limits: http::Limits::default(),
     });
     let sweeping = tokio::spawn(sweep_logs(fleet, config.logs, ending.token.clone()));
     let sampling = tokio::spawn(sampler.run(ending.token.clone()));
+    let parts = delivery_parts(&config, store, logs, deliveries);
+    let delivering = tokio::spawn(log_delivery::run(parts, ending.token.clone()));
     serve(&config, api, &reconciler, &ending).await?;
     sampling.await.context("the sampler ended badly")?;
     sweeping.await.context("the sweeper of logs ended badly")?;
+    delivering.await.context("log delivery ended badly")?;
     if ending.stop_workers.load(Ordering::Acquire) {
         reconciler.stop_workers().await;
     }
@@ -267,12 +288,34 @@ async fn sweep(api: Arc<Api>, end: CancellationToken) {
     }
 }
 
-/// Removes logs that are too old or too many, now and every minute.
-async fn sweep_logs(fleet: Fleet, logs: config::Logs, end: CancellationToken) {
-    let keep = Keep {
+fn delivery_parts(
+    config: &Config,
+    store: Store,
+    logs: Arc<Logs>,
+    deliveries: Deliveries,
+) -> log_delivery::Parts {
+    log_delivery::Parts {
+        store,
+        logs,
+        settings: config.log_delivery.clone(),
+        keep: keep(&config.logs),
+        worker_bytes: config.logs.worker_bytes,
+        data_dir: config.data_dir.clone(),
+        kafka_timeout: config.timing.kafka_timeout,
+        deliveries,
+    }
+}
+
+fn keep(logs: &config::Logs) -> Keep {
+    Keep {
         bytes: logs.connector_bytes,
         age: logs.keep,
-    };
+    }
+}
+
+/// Removes logs that are too old or too many, now and every minute.
+async fn sweep_logs(fleet: Fleet, logs: config::Logs, end: CancellationToken) {
+    let keep = keep(&logs);
     while !end.is_cancelled() {
         let fleet = fleet.clone();
         let sweep = move || fleet.sweep_logs(&keep, SystemTime::now());
