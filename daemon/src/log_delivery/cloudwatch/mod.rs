@@ -235,13 +235,15 @@ fn of_call(error: &CallError) -> PlaceError {
     }
 }
 
-/// How many events of a request were refused by their age (`rejectedLogEventsInfo`).
+/// How many events of a request were refused by their age (`rejectedLogEventsInfo`). The end of what
+/// is too old is exclusive by the API reference; moto gives the last index instead, so that 0 stands
+/// for one event.
 fn refused_of(answer: &Value, count: u64) -> u64 {
     let info = &answer["rejectedLogEventsInfo"];
     let index = |key: &str| info[key].as_u64();
     let old = index("tooOldLogEventEndIndex").max(index("expiredLogEventEndIndex"));
     let new = index("tooNewLogEventStartIndex").map_or(0, |start| count.saturating_sub(start));
-    (old.unwrap_or(0) + new).min(count)
+    (old.map_or(0, |end| end.max(1)) + new).min(count)
 }
 
 #[cfg(test)]
