@@ -3,9 +3,13 @@
 //! Every key has a default that makes a working daemon for one user on one machine, so that the
 //! file may be missing. What is wrong in it is said with file, key and what to write instead.
 
+mod logs;
 mod scaling;
 
 use scaling::ScalingEntry;
+
+pub use logs::{CloudWatchLogs, LogDelivery, LogPlaces, Logs};
+
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -57,6 +61,10 @@ pub struct Config {
     pub capacity: Capacity,
     /// Times of autoscaling.
     pub scaling: runnel_planner::scale::Timing,
+    /// What is kept of workers' logs.
+    pub logs: Logs,
+    /// Where workers' logs may be delivered besides.
+    pub log_delivery: LogDelivery,
 }
 
 /// Waits and periods.
@@ -237,6 +245,10 @@ struct File {
     capacity: CapacityEntry,
     #[serde(default)]
     scaling: ScalingEntry,
+    #[serde(default)]
+    logs: logs::LogsEntry,
+    #[serde(default)]
+    log_delivery: logs::LogDeliveryEntry,
 }
 
 #[derive(Debug, Deserialize)]
@@ -335,7 +347,17 @@ impl Config {
             timing: timing(path, &file.timing)?,
             capacity: capacity(path, &file.capacity)?,
             scaling: scaling::read(path, &file.scaling)?,
+            logs: logs::logs(path, &file.logs)?,
+            log_delivery: logs::log_delivery(path, file.log_delivery)?,
         })
+    }
+
+    /// Which places a connector's `log_delivery` may name.
+    pub fn log_places(&self) -> LogPlaces {
+        LogPlaces {
+            file: self.log_delivery.directory.is_some(),
+            cloudwatch_logs: self.log_delivery.cloudwatch_logs.is_some(),
+        }
     }
 
     /// The file to which the daemon writes the address that it really listens on.

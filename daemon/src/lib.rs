@@ -6,6 +6,7 @@ pub mod config;
 pub mod fleet;
 pub mod http;
 pub mod kafka;
+pub mod log_delivery;
 pub mod logs;
 pub mod plugin;
 pub mod reconcile;

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 const RIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/rig");
 
 static BROKER: OnceLock<(String, u16)> = OnceLock::new();
+static MOTO: OnceLock<String> = OnceLock::new();
 static RUNTIMES: OnceLock<[PathBuf; 2]> = OnceLock::new();
 
 /// Where the broker that all tests of this process share listens. Started at the first call.
@@ -16,55 +17,68 @@ static RUNTIMES: OnceLock<[PathBuf; 2]> = OnceLock::new();
 pub fn broker() -> (String, u16) {
     BROKER
         .get_or_init(|| {
-            let folder = tempfile::Builder::new()
-                .prefix("runnel-rig-")
-                .tempdir()
-                .unwrap()
-                .keep();
-            let watched = Command::new("sh")
-                .args([
-                    "-c",
-                    "read _; \"$0/rig\" down \"$1\" >/dev/null 2>&1; rm -rf \"$1\"",
-                    RIG,
-                ])
-                .arg(&folder)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            std::mem::forget(watched);
-            let up = Command::new(Path::new(RIG).join("rig"))
-                .arg("up")
-                .arg(&folder)
-                .arg("--broker")
-                .stdout(Stdio::null())
-                .status()
-                .unwrap();
-            assert!(up.success(), "the rig's broker did not come up");
-            let port = value(
-                &std::fs::read_to_string(folder.join("rig.env")).unwrap(),
-                "RIG_BROKER_PORT",
-            );
+            let port = value(&up("--broker"), "RIG_BROKER_PORT");
             ("127.0.0.1".to_owned(), port.parse().unwrap())
         })
         .clone()
+}
+
+/// Where the server of AWS's APIs that all tests of this process share listens, `http://HOST:PORT`.
+/// Started at the first call, downloaded at the first use on a machine.
+pub fn moto() -> String {
+    MOTO.get_or_init(|| {
+        fetch("moto");
+        format!("http://127.0.0.1:{}", value(&up("--moto"), "RIG_MOTO_PORT"))
+    })
+    .clone()
+}
+
+/// Starts a part of the rig; gives what `rig.env` holds.
+fn up(part: &str) -> String {
+    let folder = tempfile::Builder::new()
+        .prefix("runnel-rig-")
+        .tempdir()
+        .unwrap()
+        .keep();
+    let watched = Command::new("sh")
+        .args([
+            "-c",
+            "read _; \"$0/rig\" down \"$1\" >/dev/null 2>&1; rm -rf \"$1\"",
+            RIG,
+        ])
+        .arg(&folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::mem::forget(watched);
+    let up = Command::new(Path::new(RIG).join("rig"))
+        .arg("up")
+        .arg(&folder)
+        .arg(part)
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(up.success(), "the rig's {part} did not come up");
+    std::fs::read_to_string(folder.join("rig.env")).unwrap()
+}
+
+fn fetch(word: &str) -> String {
+    let fetched = Command::new(Path::new(RIG).join("fetch"))
+        .arg(word)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&fetched.stderr);
+    assert!(fetched.status.success(), "{told}");
+    String::from_utf8(fetched.stdout).unwrap()
 }
 
 /// The homes of the real runtimes 3.9 and 4.3, downloaded at the first use on a machine.
 pub fn runtimes() -> [PathBuf; 2] {
     RUNTIMES
         .get_or_init(|| {
-            let fetched = Command::new(Path::new(RIG).join("fetch"))
-                .arg("runtimes")
-                .output()
-                .unwrap();
-            assert!(
-                fetched.status.success(),
-                "{}",
-                String::from_utf8_lossy(&fetched.stderr)
-            );
-            let places = String::from_utf8(fetched.stdout).unwrap();
+            let places = fetch("runtimes");
             ["RIG_RUNTIME_3_9", "RIG_RUNTIME_4_3"].map(|key| PathBuf::from(value(&places, key)))
         })
         .clone()

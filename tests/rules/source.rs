@@ -92,7 +92,10 @@ const PRIVILEGES: &[Privilege] = &[
         what: "serves HTTP",
         words: &["axum", "hyper_util"],
         place: "daemon/src/http/",
-        besides: &[],
+        besides: &[(
+            "daemon/src/log_delivery/cloudwatch/api.rs",
+            "a client, which needs the adapter of a socket and nothing else",
+        )],
     },
 ];
 

@@ -13,6 +13,7 @@ mod tests;
 
 pub use client::{Client, Connection};
 pub use doctor::{Check, Verdict, checks, print as print_checks};
+pub use logs::Which;
 
 use crate::config::{Config, Environment, Overrides};
 use runnel_api::{ErrorCode, Name, Problem, RestartRequest};
@@ -51,12 +52,9 @@ pub enum ClientCommand {
         /// The connector.
         #[arg(value_parser = parse_name)]
         name: Name,
-        /// Goes on with what is written from now on.
-        #[arg(short, long)]
-        follow: bool,
-        /// Number of last lines to begin with.
-        #[arg(long, value_name = "N", default_value_t = crate::logs::TAIL_DEFAULT)]
-        tail: usize,
+        /// Which of its records.
+        #[command(flatten)]
+        which: logs::Which,
     },
     /// Starts the workers of a connector anew, or one worker or task, and waits until it runs again.
     Restart {
@@ -158,9 +156,7 @@ async fn execute(
     match command {
         ClientCommand::Status { name: None } => status::all(&client, out).await,
         ClientCommand::Status { name: Some(name) } => status::one(&client, &name, out).await,
-        ClientCommand::Logs { name, follow, tail } => {
-            logs::print(&client, &name, follow, tail, out).await
-        }
+        ClientCommand::Logs { name, which } => logs::print(&client, &name, &which, out).await,
         ClientCommand::Restart { name, task, worker } => {
             let request = RestartRequest { task, worker };
             restart::restart(&client, &name, &request, out).await

@@ -130,13 +130,22 @@ async fn logs_come_through() {
     let folder = rig.folder.path().to_owned();
     std::fs::write(folder.join("orders.log"), "one\ntwo\n").unwrap();
     *rig.rooms.log_folder.lock().unwrap() = Some(folder);
-    let command = ClientCommand::Logs {
+    let logs = |which: Which| ClientCommand::Logs {
         name: orders(),
-        follow: false,
-        tail: 1,
+        which,
     };
-    let told = ran(command, &common(), &remote(&rig)).await;
+    let last = Which {
+        tail: Some(1),
+        ..Which::default()
+    };
+    let told = ran(logs(last), &common(), &remote(&rig)).await;
     assert_eq!(told.unwrap(), "two\n");
+    let odd = Which {
+        grep: Some("(".to_owned()),
+        ..Which::default()
+    };
+    let told = ran(logs(odd), &common(), &remote(&rig)).await.unwrap_err();
+    assert_eq!(told.field.as_deref(), Some("grep"));
     rig.end().await;
 }
 

@@ -57,7 +57,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch as channel;
 use uuid::Uuid;
@@ -124,6 +124,8 @@ struct Inner {
     isolation: Isolation,
     watcher: Watcher,
     http: reqwest::Client,
+    /// Bytes of a worker's log, once it was said.
+    log_bytes: OnceLock<u64>,
 }
 
 impl Fleet {
@@ -150,6 +152,7 @@ impl Fleet {
             isolation,
             watcher,
             http,
+            log_bytes: OnceLock::new(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -262,6 +265,7 @@ impl Fleet {
             stop_deadline_ms: launch.stop_deadline_ms,
             cgroups: self.make_groups(launch),
             secrets: paths.secrets,
+            log_bytes: self.inner.log_bytes.get().copied(),
         };
         write_run_dir(&run, launch, &order, &rendered.files).map_err(failed("write", &run))?;
         self.spawn_shim(&run).map_err(|e| {

@@ -50,6 +50,10 @@ pub struct ShimOrder {
     pub cgroups: Vec<PathBuf>,
     /// Folder of properties files whose values must not stand in the log.
     pub secrets: PathBuf,
+    /// Bytes of the worker's log with its older parts; none in orders of older releases, which
+    /// means 50 MiB.
+    #[serde(default)]
+    pub log_bytes: Option<u64>,
 }
 
 /// The worker runs: who it is.

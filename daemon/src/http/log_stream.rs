@@ -3,7 +3,8 @@
 use super::error::ApiError;
 use super::request::{self, ObjectName};
 use super::{Api, Shared};
-use crate::logs::{Reader, TAIL_DEFAULT, TAIL_MAX};
+use crate::logs::{Filter, Reader, TAIL_DEFAULT, TAIL_MAX, WorkerLog};
+use crate::store::now_ms;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -26,29 +27,70 @@ const QUEUE: usize = 4;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LogQuery {
+    /// Number of last lines.
     tail: Option<usize>,
     #[serde(default)]
     follow: bool,
+    /// A duration back from now, or a time (RFC 3339).
+    since: Option<String>,
+    /// The least level.
+    level: Option<String>,
+    /// A regular expression.
+    grep: Option<String>,
+    /// The daemon's id of a worker, or how it begins.
+    worker: Option<String>,
 }
 
-/// The last lines, and with `follow=true` what comes until the client leaves or the daemon ends.
+/// Whose logs are read.
+#[derive(Clone)]
+struct Asked {
+    connector: Name,
+    worker: Option<String>,
+}
+
+impl Asked {
+    fn logs(&self, api: &Api) -> Vec<WorkerLog> {
+        let mut logs = api.logs.of(&self.connector);
+        if let Some(worker) = &self.worker {
+            logs.retain(|log| log.worker.starts_with(worker));
+        }
+        logs
+    }
+}
+
+/// The last lines that pass, and with `follow=true` what comes until the client leaves or the daemon ends.
 pub(super) async fn logs(
     State(api): Shared,
     ObjectName(name): ObjectName,
     uri: Uri,
 ) -> Result<Response, ApiError> {
-    let LogQuery { tail, follow } = request::query(&uri)?;
-    let tail = tail.unwrap_or(TAIL_DEFAULT);
+    let query: LogQuery = request::query(&uri)?;
+    // With a time it is the time that says how much.
+    let tail = query.tail.unwrap_or(match query.since {
+        None => TAIL_DEFAULT,
+        Some(_) => TAIL_MAX,
+    });
     if tail > TAIL_MAX {
         let message = format!("tail is at most {TAIL_MAX} lines, not {tail}");
         return Err(Problem::new(ErrorCode::InvalidArgument, message).into());
     }
+    let filter = Filter::parse(
+        query.since.as_deref(),
+        query.level.as_deref(),
+        query.grep.as_deref(),
+        i64::try_from(now_ms()).unwrap_or(i64::MAX),
+    )?;
     let exists = api.store.fetch::<ConnectorSpec>(&name).await?.is_some();
-    let (looking, asked) = (api.clone(), name.clone());
+    let asked = Asked {
+        connector: name.clone(),
+        worker: query.worker,
+    };
+    let (looking, asking) = (api.clone(), asked.clone());
     let first = tokio::task::spawn_blocking(move || {
-        let logs = looking.logs.of(&asked);
-        let mut reader = Reader::default();
-        let text = reader.tail(&logs, tail)?;
+        let logs = asking.logs(&looking);
+        let mut reader = Reader::new(filter);
+        let redactor = looking.logs.redactor(&asking.connector);
+        let text = reader.past(&logs, tail, &redactor)?;
         Ok::<_, io::Error>((logs.is_empty(), reader, text))
     });
     let (is_empty, reader, text) = first
@@ -56,18 +98,28 @@ pub(super) async fn logs(
         .map_err(io::Error::other)
         .flatten()
         .map_err(|error| unreadable(&error))?;
-    if is_empty && !exists {
-        let message = format!("there is no connector named {name} and no log of one");
-        return Err(Problem::new(ErrorCode::NotFound, message).into());
+    match &asked.worker {
+        _ if !is_empty => {}
+        Some(worker) if exists => {
+            let message = format!("the connector {name} has no log of a worker {worker}");
+            return Err(Problem::new(ErrorCode::NotFound, message)
+                .hint("without a worker, each line begins with its worker's id")
+                .into());
+        }
+        None if exists => {}
+        _ => {
+            let message = format!("there is no connector named {name} and no log of one");
+            return Err(Problem::new(ErrorCode::NotFound, message).into());
+        }
     }
-    let body = if follow {
+    let body = if query.follow {
         let place = api.followers.clone().try_acquire_owned().map_err(|_| {
             let most = api.limits.followers_max;
             Problem::new(ErrorCode::Unavailable, "too many logs are being followed")
                 .detail(format!("at most {most} at once"))
         })?;
         let (chunks, receiver) = mpsc::channel(QUEUE);
-        tokio::spawn(follow_on(api, name, reader, text, chunks, place));
+        tokio::spawn(follow_on(api, asked, reader, text, chunks, place));
         Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(receiver))
     } else {
         Body::from(text)
@@ -85,9 +137,9 @@ fn unreadable(error: &io::Error) -> ApiError {
 
 async fn follow_on(
     api: Arc<Api>,
-    name: Name,
+    asked: Asked,
     mut reader: Reader,
-    text: Vec<u8>,
+    text: String,
     chunks: mpsc::Sender<io::Result<Bytes>>,
     _place: OwnedSemaphorePermit,
 ) {
@@ -105,9 +157,10 @@ async fn follow_on(
             () = chunks.closed() => return,
             () = tokio::time::sleep(pause) => {}
         }
-        let (looking, asked) = (api.clone(), name.clone());
+        let (looking, asking) = (api.clone(), asked.clone());
         let read = tokio::task::spawn_blocking(move || {
-            let text = reader.more(&looking.logs.of(&asked));
+            let redactor = looking.logs.redactor(&asking.connector);
+            let text = reader.more(&asking.logs(&looking), &redactor);
             (reader, text)
         });
         match read.await {

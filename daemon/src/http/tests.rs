@@ -475,6 +475,39 @@ async fn logs_are_read_and_followed() {
 }
 
 #[tokio::test]
+async fn logs_are_filtered_here_and_odd_filters_are_refused() {
+    let rig = Rig::start().await;
+    let folder = rig.folder.path().to_owned();
+    let text = "[2026-11-22T17:00:01.000Z] INFO fine (x)\n\
+                [2026-11-22T17:00:02.000Z] ERROR bad never-shown (x)\n\tat y\n";
+    std::fs::write(folder.join("orders.log"), text).unwrap();
+    *rig.rooms.log_folder.lock().unwrap() = Some(folder);
+    let path = |query: &str| format!("/api/v1/connectors/orders/logs?{query}");
+    let bad = json!("[2026-11-22T17:00:02.000Z] ERROR bad *** (x)\n\tat y\n");
+    for query in [
+        "level=warn",
+        "grep=at.y",
+        "since=2026-11-22T17:00:02Z",
+        "worker=w&level=ERROR&tail=1",
+    ] {
+        assert_eq!(rig.get(&path(query)).await, (200, bad.clone()), "{query}");
+    }
+    for (query, field) in [
+        ("level=loud", json!("level")),
+        ("grep=%28", json!("grep")),
+        ("since=soon", json!("since")),
+        ("tail=10001", json!(null)),
+        ("colour=red", json!(null)),
+    ] {
+        let (status, problem) = rig.get(&path(query)).await;
+        assert_eq!((status, &problem["field"]), (400, &field), "{problem}");
+        assert_eq!(problem["code"], "INVALID_ARGUMENT");
+    }
+    assert_eq!(rig.get(&path("worker=w2")).await.0, 404);
+    rig.end().await;
+}
+
+#[tokio::test]
 async fn a_slow_client_is_cut_off() {
     let limits = Limits {
         header_timeout: Duration::from_millis(50),

@@ -14,6 +14,7 @@ mod groups;
 mod offsets;
 mod shape;
 
+pub mod produce;
 pub mod tail;
 mod topics;
 

@@ -4,10 +4,12 @@ mod contents;
 mod derive;
 
 use crate::commands::Check;
-use crate::config::{Config, Environment};
-use crate::fleet::Fleet;
+use crate::config::{self, Config, Environment};
+use crate::fleet::{Fleet, Redactor};
 use crate::http::seams::{Host, Live, LiveStatus, Stop, Wake};
 use crate::http::{self, Api};
+use crate::log_delivery::{self, Deliveries};
+use crate::logs::retention::Keep;
 use crate::logs::{WorkerLog, WorkerLogs};
 use crate::plugin::{Limits, PluginFiles};
 use crate::reconcile::{Parts, Reconciler};
@@ -25,12 +27,15 @@ use runnel_api::{Name, Problem};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Time between sweeps of plugin contents that nobody refers to.
 const SWEEP_PERIOD: Duration = Duration::from_mins(5);
+
+/// Time between sweeps of logs.
+const LOG_SWEEP_PERIOD: Duration = Duration::from_mins(1);
 
 /// How the daemon is asked to end.
 #[derive(Clone)]
@@ -46,17 +51,28 @@ impl Stop for Ending {
     }
 }
 
-struct Waker(Reconciler);
+struct Waker {
+    reconciler: Reconciler,
+    deliveries: Deliveries,
+}
 
 impl Wake for Waker {
     fn wake(&self) {
-        self.0.wake();
+        self.reconciler.wake();
     }
 }
 
 impl Live for Waker {
     fn status(&self, connector: &Name) -> Option<LiveStatus> {
-        self.0.live(connector)
+        let mut live = self.reconciler.live(connector)?;
+        // A delivery that does not get through is told; the connector is as well as before.
+        if let Some(warning) = self.deliveries.warning(connector) {
+            live.reason = Some(match live.reason {
+                Some(reason) => format!("{reason}; {warning}"),
+                None => warning,
+            });
+        }
+        Some(live)
     }
 }
 
@@ -99,14 +115,33 @@ impl WorkerLogs for Logs {
             Ok(Some(stored)) => self.fleet.log_paths(stored.object.id),
             _ => self.fleet.kept_logs(connector.as_str()),
         };
-        files.iter().filter_map(|file| worker_log(file)).collect()
+        let mut logs: Vec<WorkerLog> = Vec::new();
+        for log in files.iter().filter_map(|file| worker_log(file)) {
+            if logs.iter().all(|known| known.worker != log.worker) {
+                logs.push(log);
+            }
+        }
+        logs
+    }
+
+    fn redactor(&self, connector: &Name) -> Redactor {
+        match self.store.get::<ConnectorSpec>(connector) {
+            Ok(Some(stored)) => self.fleet.redactor(stored.object.id),
+            // Its secrets went with it.
+            _ => Redactor::default(),
+        }
     }
 }
 
-/// `…/workers/ID/worker.log` of a live worker, `…/logs/ID.log` of a dead one. Older parts stand
-/// beside them and are found by the reader.
+/// `…/workers/ID/worker.log` of a live worker, `…/logs/ID.log` of a dead one. An older part
+/// (`….log.1`) tells of its log, which is away for a moment when it is rotated.
 fn worker_log(file: &Path) -> Option<WorkerLog> {
     let name = file.file_name()?.to_str()?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let name = match name.rsplit_once('.') {
+        Some((log, number)) if is_number(number) => log,
+        _ => name,
+    };
     let stem = name.strip_suffix(".log")?;
     let worker = if stem == "worker" {
         file.parent()?.file_name()?.to_str()?
@@ -115,7 +150,8 @@ fn worker_log(file: &Path) -> Option<WorkerLog> {
     };
     Some(WorkerLog {
         worker: worker.to_owned(),
-        file: file.to_owned(),
+        file: file.with_file_name(name),
+        is_live: stem == "worker",
     })
 }
 
@@ -134,6 +170,7 @@ pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result
         .collect();
     let shim = std::env::current_exe().context("find this program's own file")?;
     let fleet = Fleet::new(config.data_dir.join("fleets"), shim)?;
+    fleet.set_worker_log_bytes(config.logs.worker_bytes);
     let plugins = PluginFiles::open(config.data_dir.join("plugins"), Limits::default())?;
     let contents =
         Arc::new(Contents::open(plugins.clone(), store.clone(), &registry, &config.data_dir).await);
@@ -160,7 +197,15 @@ pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result
         scaling: config.scaling,
         samples,
     });
-    let waker = Arc::new(Waker(reconciler.clone()));
+    let deliveries = Deliveries::default();
+    let waker = Arc::new(Waker {
+        reconciler: reconciler.clone(),
+        deliveries: deliveries.clone(),
+    });
+    let logs = Arc::new(Logs {
+        fleet: fleet.clone(),
+        store: store.clone(),
+    });
     let api = Api::new(http::Parts {
         store: store.clone(),
         wake: waker.clone(),
@@ -170,12 +215,17 @@ pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result
         role_check: Arc::new(check_role),
         host: Arc::new(machine),
         stop: Arc::new(ending.clone()),
-        logs: Arc::new(Logs { fleet, store }),
+        logs: logs.clone(),
         limits: http::Limits::default(),
     });
+    let sweeping = tokio::spawn(sweep_logs(fleet, config.logs, ending.token.clone()));
     let sampling = tokio::spawn(sampler.run(ending.token.clone()));
+    let parts = delivery_parts(&config, store, logs, deliveries);
+    let delivering = tokio::spawn(log_delivery::run(parts, ending.token.clone()));
     serve(&config, api, &reconciler, &ending).await?;
     sampling.await.context("the sampler ended badly")?;
+    sweeping.await.context("the sweeper of logs ended badly")?;
+    delivering.await.context("log delivery ended badly")?;
     if ending.stop_workers.load(Ordering::Acquire) {
         reconciler.stop_workers().await;
     }
@@ -233,6 +283,47 @@ async fn sweep(api: Arc<Api>, end: CancellationToken) {
         }
         tokio::select! {
             () = tokio::time::sleep(SWEEP_PERIOD) => {}
+            () = end.cancelled() => {}
+        }
+    }
+}
+
+fn delivery_parts(
+    config: &Config,
+    store: Store,
+    logs: Arc<Logs>,
+    deliveries: Deliveries,
+) -> log_delivery::Parts {
+    log_delivery::Parts {
+        store,
+        logs,
+        settings: config.log_delivery.clone(),
+        keep: keep(&config.logs),
+        worker_bytes: config.logs.worker_bytes,
+        data_dir: config.data_dir.clone(),
+        kafka_timeout: config.timing.kafka_timeout,
+        deliveries,
+    }
+}
+
+fn keep(logs: &config::Logs) -> Keep {
+    Keep {
+        bytes: logs.connector_bytes,
+        age: logs.keep,
+    }
+}
+
+/// Removes logs that are too old or too many, now and every minute.
+async fn sweep_logs(fleet: Fleet, logs: config::Logs, end: CancellationToken) {
+    let keep = keep(&logs);
+    while !end.is_cancelled() {
+        let fleet = fleet.clone();
+        let sweep = move || fleet.sweep_logs(&keep, SystemTime::now());
+        if let Err(error) = tokio::task::spawn_blocking(sweep).await {
+            tracing::error!(%error, "old logs stay");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOG_SWEEP_PERIOD) => {}
             () = end.cancelled() => {}
         }
     }

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 
 /// Bytes of a line in the log; what is longer is cut.
 pub const LINE_LIMIT: usize = 32 << 10;
-/// Bytes of one log file.
+/// Bytes of one log file when the order says nothing.
 const FILE_LIMIT: u64 = 10 << 20;
+/// A log file is never smaller than the longest line and a little more.
+const FILE_LIMIT_MIN: u64 = 64 << 10;
 /// Files kept: the current one and four older.
 pub const FILES: usize = 5;
 
@@ -77,9 +79,10 @@ pub struct RotatingLog {
 }
 
 impl RotatingLog {
-    /// Appends to what is there.
-    pub fn open(path: PathBuf) -> Self {
-        Self::with_limit(path, FILE_LIMIT)
+    /// Appends to what is there; all parts together have about `bytes`, 50 MiB when it is not said.
+    pub fn open(path: PathBuf, bytes: Option<u64>) -> Self {
+        let each = bytes.map(|bytes| bytes / FILES as u64);
+        Self::with_limit(path, each.unwrap_or(FILE_LIMIT).max(FILE_LIMIT_MIN))
     }
 
     fn with_limit(path: PathBuf, limit: u64) -> Self {
@@ -238,10 +241,25 @@ mod tests {
     }
 
     #[test]
+    fn all_parts_together_keep_to_the_limit_of_a_worker() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = RotatingLog::open(dir.path().join("worker.log"), Some(1 << 20));
+        let line = "x".repeat(1000);
+        for _ in 0..2_000 {
+            log.write_line(&line);
+        }
+        let files = fs::read_dir(dir.path()).unwrap();
+        let total: u64 = files
+            .map(|file| file.unwrap().metadata().unwrap().len())
+            .sum();
+        assert!((800_000..(1 << 20) + 6 * 1001).contains(&total), "{total}");
+    }
+
+    #[test]
     fn what_cannot_be_written_is_counted_and_told_later() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sub/worker.log");
-        let mut log = RotatingLog::open(path.clone());
+        let mut log = RotatingLog::open(path.clone(), None);
         log.write_line("lost 1");
         log.write_line("lost 2");
         fs::create_dir(dir.path().join("sub")).unwrap();

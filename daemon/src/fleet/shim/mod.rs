@@ -94,7 +94,7 @@ fn run_shim(run: &Path) -> io::Result<()> {
     write_json(&run.join(WORKER), &started)?;
     Keeper {
         run: run.to_owned(),
-        log: RotatingLog::open(run.join(LOG)),
+        log: RotatingLog::open(run.join(LOG), order.log_bytes),
         lines: Lines::default(),
         redaction: Redaction::new(order.secrets.clone()),
         words: LastWords::default(),
