@@ -57,6 +57,8 @@ pub struct Config {
     pub capacity: Capacity,
     /// Times of autoscaling.
     pub scaling: runnel_planner::scale::Timing,
+    /// What is told to Prometheus.
+    pub metrics: Metrics,
 }
 
 /// Waits and periods.
@@ -87,6 +89,14 @@ pub struct Capacity {
     pub starts_at_once: u32,
     /// MCUs of all workers together; none when they are not limited.
     pub mcus: Option<u32>,
+}
+
+/// What is told to Prometheus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// Whether `/metrics` wants a token as everything else does. Names of connectors and how they
+    /// fare are no secrets, but nobody's business by default.
+    pub authenticated: bool,
 }
 
 /// Why settings are refused: the file, the key, and what to do.
@@ -237,6 +247,8 @@ struct File {
     capacity: CapacityEntry,
     #[serde(default)]
     scaling: ScalingEntry,
+    #[serde(default)]
+    metrics: MetricsEntry,
 }
 
 #[derive(Debug, Deserialize)]
@@ -267,6 +279,12 @@ struct CapacityEntry {
     mcu_memory_mib: Option<u32>,
     starts_at_once: Option<u32>,
     mcus: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MetricsEntry {
+    authenticated: Option<bool>,
 }
 
 impl Config {
@@ -335,6 +353,9 @@ impl Config {
             timing: timing(path, &file.timing)?,
             capacity: capacity(path, &file.capacity)?,
             scaling: scaling::read(path, &file.scaling)?,
+            metrics: Metrics {
+                authenticated: file.metrics.authenticated.unwrap_or(true),
+            },
         })
     }
 
@@ -471,6 +492,7 @@ mod tests {
         assert_eq!(config.timing.settle, SETTLE_DEFAULT);
         assert_eq!(config.capacity.mcu_memory_mib, MCU_MEMORY_MIB_DEFAULT);
         assert_eq!(config.capacity.mcus, None);
+        assert!(config.metrics.authenticated);
     }
 
     #[test]
@@ -493,6 +515,8 @@ mod tests {
             [capacity]
             mcu_memory_mib = 512
             mcus = 6
+            [metrics]
+            authenticated = false
             "#,
         )
         .unwrap();
@@ -505,6 +529,7 @@ mod tests {
         assert_eq!(config.timing.silent_worker, Duration::from_millis(7));
         assert_eq!(config.capacity.mcu_memory_mib, 512);
         assert_eq!(config.capacity.mcus, Some(6));
+        assert!(!config.metrics.authenticated);
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod fleet;
 pub mod http;
 pub mod kafka;
 pub mod logs;
+pub mod metrics;
 pub mod plugin;
 pub mod reconcile;
 pub mod runtime;
