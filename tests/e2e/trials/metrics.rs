@@ -188,15 +188,28 @@ fn configuration(world: &World) -> Result<String> {
             ("schema.history.internal.kafka.topic", "history.told"),
         ],
     );
+    let url = format!(
+        "jdbc:postgresql://{}:{}/{}",
+        rig.fact("RIG_POSTGRES_HOST")?,
+        rig.fact("RIG_POSTGRES_PORT")?,
+        rig.fact("RIG_POSTGRES_DATABASE")?
+    );
     let sink = hcl::map(
         "config",
         &[
             (
                 "connector.class",
-                "org.apache.kafka.connect.tools.VerifiableSinkConnector",
+                "io.debezium.connector.jdbc.JdbcSinkConnector",
             ),
             ("tasks.max", "1"),
             ("topics", "told.told.t"),
+            ("connection.url", &url),
+            ("connection.username", rig.fact("RIG_POSTGRES_USER")?),
+            ("insert.mode", "upsert"),
+            ("primary.key.mode", "record_key"),
+            ("primary.key.fields", "id"),
+            ("schema.evolution", "basic"),
+            ("collection.name.format", "told_t"),
         ],
     );
     Ok(format!(
@@ -205,11 +218,16 @@ resource "runnel_role" "this" {{
   name = "told"
 }}
 
+resource "runnel_plugin" "jdbc" {{
+  name   = "told-jdbc"
+  source = "{jdbc}"
+}}
+
 resource "runnel_worker_configuration" "quick" {{
   name = "told-quick"
   properties = {{
-    "key.converter"            = "org.apache.kafka.connect.storage.StringConverter"
-    "value.converter"          = "org.apache.kafka.connect.storage.StringConverter"
+    "key.converter"            = "org.apache.kafka.connect.json.JsonConverter"
+    "value.converter"          = "org.apache.kafka.connect.json.JsonConverter"
     "offset.flush.interval.ms" = "1000"
   }}
 }}
@@ -218,6 +236,7 @@ resource "runnel_connector" "source" {{
   name                       = "told-source"
   kafka_cluster              = runnel_kafka_cluster.this.name
   plugins                    = [runnel_plugin.this.ref]
+  worker_configuration       = runnel_worker_configuration.quick.ref
   service_execution_role_arn = runnel_role.this.arn
   capacity                   = {{ provisioned = {{ mcu_count = 1, worker_count = 1 }} }}
   config_wo                  = {{ "database.password" = "{password}" }}
@@ -227,16 +246,20 @@ resource "runnel_connector" "source" {{
 resource "runnel_connector" "sink" {{
   name                       = "told-sink"
   kafka_cluster              = runnel_kafka_cluster.this.name
-  plugins                    = [runnel_plugin.this.ref]
+  plugins                    = [runnel_plugin.jdbc.ref]
   worker_configuration       = runnel_worker_configuration.quick.ref
   service_execution_role_arn = runnel_role.this.arn
   capacity                   = {{ provisioned = {{ mcu_count = 1, worker_count = 1 }} }}
+  config_wo                  = {{ "connection.password" = "{postgres}" }}
+  config_wo_version          = 1
 {sink}
   depends_on = [runnel_connector.source]
 }}
 "#,
         cluster = hcl::cluster("told", rig.bootstrap()?),
         plugin = hcl::plugin("told", world.place("RIG_PLUGIN_MARIADB")?),
+        jdbc = world.place("RIG_PLUGIN_JDBC")?,
         password = rig.fact("RIG_MARIADB_PASSWORD")?,
+        postgres = rig.fact("RIG_POSTGRES_PASSWORD")?,
     ))
 }
