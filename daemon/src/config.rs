@@ -3,13 +3,17 @@
 //! Every key has a default that makes a working daemon for one user on one machine, so that the
 //! file may be missing. What is wrong in it is said with file, key and what to write instead.
 
+mod capacity;
 mod logs;
 mod scaling;
 
+use crate::fleet::Jvm;
+use capacity::CapacityEntry;
 use scaling::ScalingEntry;
 
-pub use logs::{CloudWatchLogs, LogDelivery, LogPlaces, Logs};
+pub use logs::{CloudWatchLogs, LogDelivery, Logs};
 
+use runnel_api::server::LogPlaces;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -65,6 +69,8 @@ pub struct Config {
     pub logs: Logs,
     /// Where workers' logs may be delivered besides.
     pub log_delivery: LogDelivery,
+    /// What is told to Prometheus.
+    pub metrics: Metrics,
 }
 
 /// Waits and periods.
@@ -95,6 +101,16 @@ pub struct Capacity {
     pub starts_at_once: u32,
     /// MCUs of all workers together; none when they are not limited.
     pub mcus: Option<u32>,
+    /// What workers' JVMs are tuned for; none means: by their use.
+    pub jvm: Option<Jvm>,
+}
+
+/// What is told to Prometheus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// Whether `/metrics` wants a token as everything else does. Names of connectors and how they
+    /// fare are no secrets, but nobody's business by default.
+    pub authenticated: bool,
 }
 
 /// Why settings are refused: the file, the key, and what to do.
@@ -249,6 +265,8 @@ struct File {
     logs: logs::LogsEntry,
     #[serde(default)]
     log_delivery: logs::LogDeliveryEntry,
+    #[serde(default)]
+    metrics: MetricsEntry,
 }
 
 #[derive(Debug, Deserialize)]
@@ -275,10 +293,8 @@ struct TimingEntry {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CapacityEntry {
-    mcu_memory_mib: Option<u32>,
-    starts_at_once: Option<u32>,
-    mcus: Option<u32>,
+struct MetricsEntry {
+    authenticated: Option<bool>,
 }
 
 impl Config {
@@ -345,10 +361,13 @@ impl Config {
                 .map(|(name, entry)| (name, absolute(folder.join(entry.home))))
                 .collect(),
             timing: timing(path, &file.timing)?,
-            capacity: capacity(path, &file.capacity)?,
+            capacity: capacity::read(path, &file.capacity)?,
             scaling: scaling::read(path, &file.scaling)?,
             logs: logs::logs(path, &file.logs)?,
             log_delivery: logs::log_delivery(path, file.log_delivery)?,
+            metrics: Metrics {
+                authenticated: file.metrics.authenticated.unwrap_or(true),
+            },
         })
     }
 
@@ -430,165 +449,5 @@ fn timing(path: &Path, entry: &TimingEntry) -> Result<Timing, ConfigError> {
     Ok(timing)
 }
 
-fn capacity(path: &Path, entry: &CapacityEntry) -> Result<Capacity, ConfigError> {
-    let mcu_memory_mib = entry.mcu_memory_mib.unwrap_or(MCU_MEMORY_MIB_DEFAULT);
-    if mcu_memory_mib < MCU_MEMORY_MIB_MIN {
-        return Err(ConfigError::Invalid {
-            origin: path.display().to_string(),
-            key: "capacity.mcu_memory_mib".to_owned(),
-            wrong: format!("is {mcu_memory_mib}"),
-            advice: "write at least 256: a worker does not start in less",
-        });
-    }
-    let starts_at_once = entry.starts_at_once.unwrap_or_else(cpus);
-    if starts_at_once == 0 {
-        return Err(ConfigError::Invalid {
-            origin: path.display().to_string(),
-            key: "capacity.starts_at_once".to_owned(),
-            wrong: "is 0, so that no worker could ever start".to_owned(),
-            advice: "write at least 1, or leave it out: one for each CPU",
-        });
-    }
-    if entry.mcus == Some(0) {
-        return Err(ConfigError::Invalid {
-            origin: path.display().to_string(),
-            key: "capacity.mcus".to_owned(),
-            wrong: "is 0, so that no connector could run".to_owned(),
-            advice: "write how many MCUs workers may have together, or leave it out for no limit",
-        });
-    }
-    Ok(Capacity {
-        mcu_memory_mib,
-        starts_at_once,
-        mcus: entry.mcus,
-    })
-}
-
-/// A starting worker keeps one CPU busy for 2–4 s (measured).
-fn cpus() -> u32 {
-    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    u32::try_from(cpus).unwrap_or(u32::MAX)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<Config, String> {
-        let environment = Environment {
-            home: Some("/home/me".into()),
-            ..Environment::default()
-        };
-        let path = Path::new("/etc/x/runnel.toml");
-        Config::parse(text, path, &environment, &Overrides::default())
-            .map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn an_empty_file_gives_a_working_daemon() {
-        let config = parse("").unwrap();
-        assert_eq!(config.listen, LISTEN_DEFAULT);
-        assert_eq!(config.data_dir, Path::new("/home/me/.local/state/runnel"));
-        assert_eq!(config.java, Path::new("java"));
-        assert_eq!(config.timing.settle, SETTLE_DEFAULT);
-        assert_eq!(config.capacity.mcu_memory_mib, MCU_MEMORY_MIB_DEFAULT);
-        assert_eq!(config.capacity.mcus, None);
-    }
-
-    #[test]
-    fn every_key_is_read() {
-        let config = parse(
-            r#"
-            listen = "[::1]:0"
-            data_dir = "state"
-            java = "/opt/jdk/bin/java"
-            [runtimes."3.9"]
-            home = "/opt/kafka-3.9.2"
-            [timing]
-            settle_ms = 1
-            operation_timeout_ms = 2
-            reconcile_ms = 3
-            stop_deadline_ms = 4
-            kafka_timeout_ms = 5
-            probe_ms = 6
-            silent_worker_ms = 7
-            [capacity]
-            mcu_memory_mib = 512
-            mcus = 6
-            "#,
-        )
-        .unwrap();
-        assert_eq!(config.listen.to_string(), "[::1]:0");
-        assert_eq!(config.data_dir, Path::new("/etc/x/state"));
-        assert_eq!(config.java, Path::new("/opt/jdk/bin/java"));
-        assert_eq!(config.runtimes["3.9"], Path::new("/opt/kafka-3.9.2"));
-        assert_eq!(config.timing.kafka_timeout, Duration::from_millis(5));
-        assert_eq!(config.timing.probe, Duration::from_millis(6));
-        assert_eq!(config.timing.silent_worker, Duration::from_millis(7));
-        assert_eq!(config.capacity.mcu_memory_mib, 512);
-        assert_eq!(config.capacity.mcus, Some(6));
-    }
-
-    #[test]
-    fn errors_name_file_and_key_and_say_what_to_do() {
-        for (text, parts) in [
-            ("listne = 1", vec!["runnel.toml", "listne", "listen"]),
-            (
-                "listen = \"x\"",
-                vec!["runnel.toml", "listen", "127.0.0.1:8083"],
-            ),
-            ("listen = 7", vec!["runnel.toml", "listen", "string"]),
-            (
-                "timing.settle_ms = 0",
-                vec!["timing.settle_ms", "milliseconds"],
-            ),
-            ("timing.settle_ms = 180000", vec!["operation_timeout_ms"]),
-            ("capacity.mcu_memory_mib = 1", vec!["mcu_memory_mib", "256"]),
-            ("capacity.mcus = 0", vec!["capacity.mcus", "no limit"]),
-            ("[runtimes.\"3.9\"]", vec!["home"]),
-        ] {
-            let error = parse(text).unwrap_err();
-            for part in parts {
-                assert!(error.contains(part), "{text}: {error}");
-            }
-        }
-    }
-
-    #[test]
-    fn an_address_others_can_reach_must_be_wanted() {
-        let error = parse("listen = \"0.0.0.0:8083\"").unwrap_err();
-        assert!(error.contains("allow_insecure_remote = true"), "{error}");
-        let config = parse("listen = \"0.0.0.0:8083\"\nallow_insecure_remote = true").unwrap();
-        assert_eq!(config.listen.port(), 8083);
-    }
-
-    #[test]
-    fn root_and_users_have_different_folders() {
-        let mut environment = Environment {
-            home: Some("/root".into()),
-            is_root: true,
-            ..Environment::default()
-        };
-        assert_eq!(environment.data_dir(), Path::new("/var/lib/runnel"));
-        environment.state_home = Some("/s".into());
-        assert_eq!(environment.data_dir(), Path::new("/s/runnel"));
-        environment.java_home = Some("/j".into());
-        assert_eq!(environment.java(), Path::new("/j/bin/java"));
-    }
-
-    #[test]
-    fn a_named_file_must_be_there_the_default_one_need_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let environment = Environment {
-            config_home: Some(folder.path().into()),
-            ..Environment::default()
-        };
-        assert!(Config::load(&environment, &Overrides::default()).is_ok());
-        let overrides = Overrides {
-            config: Some(folder.path().join("missing.toml")),
-            ..Overrides::default()
-        };
-        let refused = Config::load(&environment, &overrides);
-        assert!(matches!(refused, Err(ConfigError::Unreadable { .. })));
-    }
-}
+mod tests;
