@@ -172,7 +172,9 @@ impl Parser {
                 let tables = tables.into_iter();
                 return Ok(Body::End {
                     id: transaction_id(&envelope.id.unwrap_or_default()),
-                    tables: tables.map(|it| (it.data_collection, it.event_count)).collect(),
+                    tables: tables
+                        .map(|it| (it.data_collection, it.event_count))
+                        .collect(),
                 });
             }
             (op, _) => {

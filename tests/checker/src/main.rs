@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result, bail};
 use checker::envelope::{Format, Parser as RecordParser};
 use checker::event::{Event, RawRecord};
+use checker::history::Outcome;
 use checker::reader::{Isolation, Next, ReadConfig, Reader};
 use checker::verdict::{Mode, Rows, Verdict};
 use checker::writer::{Db, Password, Writer, WriterConfig};
@@ -227,12 +228,11 @@ fn write(args: WriteArgs) -> Result<bool> {
     }
     let unknown = handle.progress().unknown.load(Ordering::Relaxed);
     let history = handle.stop()?;
-    use checker::history::Outcome::{Fail, Ok as Done, Unknown};
     println!(
         "{} ok, {} failed, {} unknown; {unknown} times the connection was lost at the COMMIT",
-        history.count(Done),
-        history.count(Fail),
-        history.count(Unknown)
+        history.count(Outcome::Ok),
+        history.count(Outcome::Fail),
+        history.count(Outcome::Unknown)
     );
     Ok(true)
 }
@@ -361,7 +361,7 @@ fn record(args: &RecordArgs) -> Result<bool> {
     let mut out = BufWriter::new(File::create(&args.out)?);
     let mut count = 0_u64;
     loop {
-        match reader.next()? {
+        match reader.read()? {
             Next::Record(raw) => {
                 serde_json::to_writer(&mut out, &raw)?;
                 out.write_all(b"\n")?;

@@ -145,13 +145,14 @@ impl RowCheck {
             }
         }
         let row = match (change.op, &change.before, &change.after) {
-            (Op::Create | Op::Read, None, Some(row)) => row,
+            (Op::Create | Op::Read, None, Some(row))
+            | (Op::Update, Some(_), Some(row))
+            | (Op::Delete, Some(row), None) => row,
             (Op::Create | Op::Read, Some(_), Some(row)) => {
                 let example = || format!("{}: {} has a before", event.place(), row.key);
                 found.verdict.broken_chain.add(example);
                 row
             }
-            (Op::Update, Some(_), Some(row)) | (Op::Delete, Some(row), None) => row,
             (op, before, _) => {
                 let why = if before.is_none() {
                     "no before: full row images are needed"

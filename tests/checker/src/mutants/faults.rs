@@ -226,10 +226,7 @@ fn records_of(stage: &Stage<'_>, attempt: &Attempt) -> Vec<usize> {
 const LOOKS: usize = 50;
 
 /// The records of a transaction of several rows, none of which came twice or in a snapshot.
-fn whole_transaction(
-    stage: &mut Stage<'_>,
-    wish: impl Fn(&Attempt) -> bool,
-) -> Option<Vec<usize>> {
+fn whole_transaction(stage: &mut Stage<'_>, wish: impl Fn(&Attempt) -> bool) -> Option<Vec<usize>> {
     let many = committed(stage, |it| it.writes.len() > 2 && wish(it));
     (0..LOOKS).find_map(|_| {
         let attempt = stage.any(&many)?;

@@ -114,7 +114,7 @@ pub struct WriterHandle {
 }
 
 /// How long [`WriterHandle::stop`] waits for transactions to end and for the database to answer.
-const STOP_LIMIT: Duration = Duration::from_secs(60);
+const STOP_LIMIT: Duration = Duration::from_mins(1);
 
 impl Writer {
     /// Makes the tables where they are missing, and starts to write. Returns when the tables are there.
