@@ -1,6 +1,7 @@
 //! The trials, by what they show.
 
 mod change;
+mod checker;
 mod examples;
 mod kills;
 mod refusals;
@@ -44,6 +45,10 @@ pub const ALL: &[(&str, TrialFn)] = &[
     (
         "a_killed_worker_is_replaced_and_no_row_is_lost",
         kills::worker,
+    ),
+    (
+        "the_checker_passes_a_killed_worker_and_finds_a_filter",
+        checker::verdicts,
     ),
     ("a_killed_daemon_adopts_its_workers", kills::daemon),
     (
