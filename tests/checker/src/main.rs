@@ -322,10 +322,10 @@ fn judge(args: &VerifyArgs) -> Result<bool> {
     };
     print(&verdict, args.json)?;
     if !args.json {
-        println!(
-            "read and judged in {:.1} s",
-            started.elapsed().as_secs_f64()
-        );
+        let seconds = started.elapsed().as_secs_f64();
+        let events = u32::try_from(verdict.events).unwrap_or(u32::MAX);
+        let rate = f64::from(events) / seconds;
+        println!("read and judged in {seconds:.1} s, {rate:.0} events/s");
     }
     Ok(verdict.passed)
 }

@@ -101,7 +101,8 @@ mod tests {
             "Struct{a}",
             "{\"a\":1}",
             "Struct{a=1}x",
-            "Struct{a=]}", "Struct{a=[Struct{}",
+            "Struct{a=]}",
+            "Struct{a=[Struct{}",
         ] {
             assert_eq!(parse(text), None, "{text}");
         }

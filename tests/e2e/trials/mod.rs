@@ -1,7 +1,6 @@
 //! The trials, by what they show.
 
 mod change;
-mod checker;
 mod examples;
 mod kills;
 mod refusals;
@@ -10,6 +9,7 @@ mod secrets;
 mod seed;
 mod side_by_side;
 mod supervision;
+mod verdicts;
 
 use e2e::world::TrialFn;
 
@@ -48,7 +48,7 @@ pub const ALL: &[(&str, TrialFn)] = &[
     ),
     (
         "the_checker_passes_a_killed_worker_and_finds_a_filter",
-        checker::verdicts,
+        verdicts::kill_and_filter,
     ),
     ("a_killed_daemon_adopts_its_workers", kills::daemon),
     (

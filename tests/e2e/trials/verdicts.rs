@@ -1,10 +1,10 @@
 //! The checker on a real fleet: it passes what survives a kill, and it is not to be deceived by a filter.
 
 use anyhow::{Result, ensure};
-use ::checker::envelope::Format;
-use ::checker::verdict::{Mode, Rows};
-use ::checker::writer::{Db, Password};
-use ::checker::{History, ReadConfig, Verdict, Writer, WriterConfig, verify_topics};
+use checker::envelope::Format;
+use checker::verdict::{Mode, Rows};
+use checker::writer::{Db, Password};
+use checker::{History, ReadConfig, Verdict, Writer, WriterConfig, verify_topics};
 use e2e::hcl::Seed;
 use e2e::process::{run, wait_for};
 use e2e::world::World;
@@ -15,7 +15,10 @@ const LIMIT: Duration = Duration::from_mins(1);
 /// Keeps every record but tombstones.
 const SIEVE: &[(&str, &str)] = &[
     ("transforms", "sieve"),
-    ("transforms.sieve.type", "org.apache.kafka.connect.transforms.Filter"),
+    (
+        "transforms.sieve.type",
+        "org.apache.kafka.connect.transforms.Filter",
+    ),
     ("transforms.sieve.predicate", "grave"),
     ("predicates", "grave"),
     (
@@ -38,14 +41,17 @@ fn judged(world: &World, history: &History, connector: &str) -> Result<Verdict> 
 
 /// One connector is killed under load: nothing is lost. Another has a filter that drops tombstones: that is found,
 /// and nothing else.
-pub fn verdicts(world: &mut World) -> Result<()> {
+pub fn kill_and_filter(world: &mut World) -> Result<()> {
     let user = world.rig.fact("RIG_MARIADB_USER")?.to_owned();
     let password = world.rig.fact("RIG_MARIADB_PASSWORD")?.to_owned();
     let port = world.rig.fact("RIG_MARIADB_PORT")?.to_owned();
     world.rig.mariadb(&format!(
         "CREATE DATABASE judged; GRANT ALL ON judged.* TO '{user}'@'127.0.0.1'"
     ))?;
-    let honest = world.terraform("honest", &Seed::new("honest", "judged", &password).hcl(world)?)?;
+    let honest = world.terraform(
+        "honest",
+        &Seed::new("honest", "judged", &password).hcl(world)?,
+    )?;
     honest.apply()?.expect(0)?;
     let writers = Writer::start(WriterConfig {
         db: Db::Mariadb,
@@ -60,7 +66,9 @@ pub fn verdicts(world: &mut World) -> Result<()> {
     })?;
     let committed = |count: u64| {
         let wanted = writers.committed() + count;
-        wait_for("the writers to commit", LIMIT, || Ok(writers.committed() >= wanted))
+        wait_for("the writers to commit", LIMIT, || {
+            Ok(writers.committed() >= wanted)
+        })
     };
     committed(100)?;
     let pids = world.daemon.worker_pids("honest")?;
@@ -89,7 +97,9 @@ pub fn verdicts(world: &mut World) -> Result<()> {
         history: world.scratch("judged.history"),
     })?;
     let wanted = writers.committed() + 500;
-    wait_for("the writers to commit", LIMIT, || Ok(writers.committed() >= wanted))?;
+    wait_for("the writers to commit", LIMIT, || {
+        Ok(writers.committed() >= wanted)
+    })?;
     let history = writers.stop()?;
     let verdict = judged(world, &history, "sieve")?;
     let found: Vec<&str> = verdict
@@ -100,7 +110,11 @@ pub fn verdicts(world: &mut World) -> Result<()> {
         .collect();
     ensure!(found == ["lost"] && verdict.torn.count == 0, "{verdict}");
     ensure!(
-        verdict.lost.examples.iter().all(|it| it.contains("tombstone")),
+        verdict
+            .lost
+            .examples
+            .iter()
+            .all(|it| it.contains("tombstone")),
         "{verdict}"
     );
     sieve.destroy()?.expect(0)?;
