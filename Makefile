@@ -13,7 +13,7 @@ LOCKED := --locked
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: prerequisites
 prerequisites:
@@ -55,6 +55,11 @@ unit: prerequisites ## tests beside the code
 .PHONY: e2e
 e2e: fetch mirror ## tests from outside: terraform, daemon, Kafka, databases
 	$(CARGO) test $(LOCKED) --package e2e
+
+.PHONY: checker-mutants
+checker-mutants: ## does the checker find every fault that is put before it?
+	@$(CARGO) build $(LOCKED) --quiet --package checker
+	@target/debug/checker mutants
 
 .PHONY: docs
 docs: build ## write docs/ anew from the provider's schema

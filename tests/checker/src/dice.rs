@@ -1,10 +1,10 @@
 //! Random numbers that a seed repeats exactly, here and on every machine.
 
-/// SplitMix64: one word of state, good enough to spread a workload, and never used for secrets.
+/// `SplitMix64`: one word of state, good enough to spread a workload, and never used for secrets.
 #[derive(Debug, Clone)]
 pub struct Dice(u64);
 
-/// One step of SplitMix64's output function: every input bit changes about half of the output bits.
+/// One step of `SplitMix64`'s output function: every input bit changes about half of the output bits.
 pub fn scramble(word: u64) -> u64 {
     let mut z = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -171,7 +171,7 @@ impl Parser {
                 let tables = envelope.data_collections.unwrap_or_default();
                 let tables = tables.into_iter();
                 return Ok(Body::End {
-                    id: envelope.id.unwrap_or_default(),
+                    id: transaction_id(&envelope.id.unwrap_or_default()),
                     tables: tables
                         .map(|it| (it.data_collection, it.event_count))
                         .collect(),
@@ -190,7 +190,8 @@ impl Parser {
             }
             [before, after] => (before.and_then(Result::ok), after.and_then(Result::ok)),
         };
-        let transaction = envelope.transaction.map(|it| (it.id, it.total_order));
+        let transaction = envelope.transaction;
+        let transaction = transaction.map(|it| (transaction_id(&it.id), it.total_order));
         Ok(Body::Change(Change {
             op,
             before,
@@ -203,6 +204,18 @@ impl Parser {
     fn foreign(&self, source: Option<Source>) -> Option<String> {
         let table = source?.table?;
         (!self.tables.contains(&table)).then_some(table)
+    }
+}
+
+/// What all events of a transaction have in common: for PostgreSQL Debezium writes `transaction:position`, and the
+/// position is the event's own. MySQL's `uuid:number` stays as it is.
+fn transaction_id(id: &str) -> String {
+    let is_number = |text: &str| text.bytes().all(|it| it.is_ascii_digit());
+    match id.split_once(':') {
+        Some((transaction, position)) if is_number(transaction) && is_number(position) => {
+            transaction.to_owned()
+        }
+        _ => id.to_owned(),
     }
 }
 
@@ -356,6 +369,14 @@ mod tests {
             "null",
         ] {
             assert!(matches!(json(damage), Body::Unreadable(_)), "{damage}");
+        }
+    }
+
+    #[test]
+    fn a_transaction_of_postgresql_is_known_by_its_number_alone() {
+        assert_eq!(transaction_id("571:53195832"), "571");
+        for id in ["0-1-9", "3E11FA47-71CA-11E1-9E33-C80AA9429562:23", ""] {
+            assert_eq!(transaction_id(id), id);
         }
     }
 

@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result, bail};
 use checker::envelope::{Format, Parser as RecordParser};
 use checker::event::{Event, RawRecord};
+use checker::history::Outcome;
 use checker::reader::{Isolation, Next, ReadConfig, Reader};
 use checker::verdict::{Mode, Rows, Verdict};
 use checker::writer::{Db, Password, Writer, WriterConfig};
@@ -227,12 +228,11 @@ fn write(args: WriteArgs) -> Result<bool> {
     }
     let unknown = handle.progress().unknown.load(Ordering::Relaxed);
     let history = handle.stop()?;
-    use checker::history::Outcome::{Fail, Ok as Done, Unknown};
     println!(
         "{} ok, {} failed, {} unknown; {unknown} times the connection was lost at the COMMIT",
-        history.count(Done),
-        history.count(Fail),
-        history.count(Unknown)
+        history.count(Outcome::Ok),
+        history.count(Outcome::Fail),
+        history.count(Outcome::Unknown)
     );
     Ok(true)
 }
@@ -322,10 +322,10 @@ fn judge(args: &VerifyArgs) -> Result<bool> {
     };
     print(&verdict, args.json)?;
     if !args.json {
-        println!(
-            "read and judged in {:.1} s",
-            started.elapsed().as_secs_f64()
-        );
+        let seconds = started.elapsed().as_secs_f64();
+        let events = u32::try_from(verdict.events).unwrap_or(u32::MAX);
+        let rate = f64::from(events) / seconds;
+        println!("read and judged in {seconds:.1} s, {rate:.0} events/s");
     }
     Ok(verdict.passed)
 }
@@ -361,7 +361,7 @@ fn record(args: &RecordArgs) -> Result<bool> {
     let mut out = BufWriter::new(File::create(&args.out)?);
     let mut count = 0_u64;
     loop {
-        match reader.next()? {
+        match reader.read()? {
             Next::Record(raw) => {
                 serde_json::to_writer(&mut out, &raw)?;
                 out.write_all(b"\n")?;

@@ -101,18 +101,20 @@ mod tests {
     use crate::{History, Mode, Verdict, verify};
 
     fn judged(source: &[u64], copy: &[u64]) -> Verdict {
-        let lane = |topic: &'static str, digests: &[u64]| {
-            let digests = digests.to_vec().into_iter().zip(0..);
-            digests.map(move |(digest, offset)| Event {
-                topic: topic.into(),
-                partition: 0,
-                offset,
-                at: offset,
-                key: None,
-                body: Body::Opaque(digest),
-            })
+        let lane = |topic: &'static str, digests: &[u64]| -> Vec<Event> {
+            let digests = digests.iter().copied().zip(0..);
+            digests
+                .map(move |(digest, offset)| Event {
+                    topic: topic.into(),
+                    partition: 0,
+                    offset,
+                    at: offset,
+                    key: None,
+                    body: Body::Opaque(digest),
+                })
+                .collect()
         };
-        let events: Vec<Event> = lane("a", source).chain(lane("b", copy)).collect();
+        let events: Vec<Event> = [lane("a", source), lane("b", copy)].concat();
         let mode = Mode::Mirror {
             source: "a".to_owned(),
             copy: "b".to_owned(),

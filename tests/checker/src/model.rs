@@ -88,7 +88,8 @@ impl Model {
         let (wseq, seq) = (self.writers[at].0 + 1, self.writers[at].1 + 1);
         self.writers[at].0 = wseq;
         let is_unknown = self.dice.percent(UNKNOWN);
-        let commits = !plan.rolls_back && !(is_unknown && self.dice.percent(50));
+        let is_refused = is_unknown && self.dice.percent(50);
+        let commits = !(plan.rolls_back || is_refused);
         let mut attempt = Attempt {
             writer,
             wseq,

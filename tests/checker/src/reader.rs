@@ -8,6 +8,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -55,7 +56,7 @@ impl ReadConfig {
             format: Format::ConnectJson,
             table: table.to_owned(),
             quiet: Duration::from_secs(3),
-            limit: Duration::from_secs(120),
+            limit: Duration::from_mins(2),
         }
     }
 }
@@ -129,7 +130,7 @@ impl Reader {
     }
 
     /// The next record, or why there is none. A broker that is away is waited for within the bound.
-    pub fn next(&mut self) -> Result<Next, ReadError> {
+    pub fn read(&mut self) -> Result<Next, ReadError> {
         let mut idle = 0;
         loop {
             let now = Instant::now();
@@ -250,8 +251,10 @@ fn endure(error: KafkaError) -> Result<(), ReadError> {
 }
 /// Bytes as text; what is no text becomes its digits, so that two that differ go on to differ.
 fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec())
-        .unwrap_or_else(|_| bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect())
+    String::from_utf8(bytes.to_vec()).unwrap_or_else(|_| {
+        let digits = bytes.iter().map(|byte| format!("\\x{byte:02x}"));
+        digits.collect::<Vec<_>>().concat()
+    })
 }
 
 /// The numbers of a topic's partitions, once it is there.
@@ -263,7 +266,7 @@ fn partitions(consumer: &BaseConsumer, topic: &str, end: Instant) -> Result<Vec<
             Ok(metadata) => {
                 let found = metadata.topics().iter().find(|it| it.name() == topic);
                 let partitions: Vec<i32> = found
-                    .map(|it| it.partitions().iter().map(|it| it.id()).collect())
+                    .map(|it| it.partitions().iter().map(MetadataPartition::id).collect())
                     .unwrap_or_default();
                 if !partitions.is_empty() {
                     return Ok(partitions);
@@ -299,7 +302,7 @@ impl Iterator for Events {
         if self.is_over {
             return None;
         }
-        let error = match self.reader.next() {
+        let error = match self.reader.read() {
             Ok(Next::Record(raw)) => return Some(Ok(self.parser.event(&raw))),
             Ok(Next::Quiet) => None,
             Ok(Next::TimeUp) => Some(ReadError::Restless(self.limit)),
@@ -331,7 +334,7 @@ pub fn verify_topics(
     let parser = Parser::new(config.format, &config.table);
     let mut checker = Checker::new(mode);
     loop {
-        match reader.next()? {
+        match reader.read()? {
             Next::Record(raw) => checker.observe(&parser.event(&raw)),
             Next::Quiet if checker.outstanding(history) == 0 => break,
             Next::Quiet => {}

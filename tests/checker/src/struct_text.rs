@@ -27,12 +27,28 @@ fn structure(text: &str, depth: usize) -> Option<(Value, &str)> {
         let (name, value) = rest.split_once('=')?;
         let (value, after) = if value.starts_with("Struct{") {
             structure(value, depth + 1)?
+        } else if value.starts_with("[Struct{") || value.starts_with("[]") {
+            list(value, depth + 1)?
         } else {
             let end = end_of_scalar(value)?;
             (scalar(&value[..end]), &value[end..])
         };
         fields.insert(name.to_owned(), value);
         rest = after.strip_prefix(',').unwrap_or(after);
+    }
+}
+
+/// `[Struct{…}, Struct{…}]`, as Java prints a list.
+fn list(text: &str, depth: usize) -> Option<(Value, &str)> {
+    let mut rest = text.strip_prefix('[')?;
+    let mut items = Vec::new();
+    loop {
+        if let Some(rest) = rest.strip_prefix(']') {
+            return Some((Value::Array(items), rest));
+        }
+        let (item, after) = structure(rest, depth)?;
+        items.push(item);
+        rest = after.strip_prefix(", ").unwrap_or(after);
     }
 }
 
@@ -71,6 +87,9 @@ mod tests {
         });
         assert_eq!(parse(text), Some(expected));
         assert_eq!(parse("Struct{}"), Some(json!({})));
+        let lists = "Struct{a=[Struct{n=1}, Struct{n=2}],b=[]}";
+        let expected = json!({"a": [{"n": 1}, {"n": 2}], "b": []});
+        assert_eq!(parse(lists), Some(expected));
     }
 
     #[test]
@@ -83,6 +102,7 @@ mod tests {
             "{\"a\":1}",
             "Struct{a=1}x",
             "Struct{a=]}",
+            "Struct{a=[Struct{}",
         ] {
             assert_eq!(parse(text), None, "{text}");
         }

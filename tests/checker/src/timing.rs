@@ -59,7 +59,9 @@ mod tests {
 
     fn silence(records: &[i64], commits: &[i64]) -> Option<i64> {
         let mut times = Times::default();
-        records.iter().for_each(|it| times.add(*it));
+        for record in records {
+            times.add(*record);
+        }
         times.silence(&mut commits.to_vec())
     }
 

@@ -10,6 +10,7 @@ mod secrets;
 mod seed;
 mod side_by_side;
 mod supervision;
+mod verdicts;
 
 use e2e::world::TrialFn;
 
@@ -45,6 +46,10 @@ pub const ALL: &[(&str, TrialFn)] = &[
     (
         "a_killed_worker_is_replaced_and_no_row_is_lost",
         kills::worker,
+    ),
+    (
+        "the_checker_passes_a_killed_worker_and_finds_a_filter",
+        verdicts::kill_and_filter,
     ),
     ("a_killed_daemon_adopts_its_workers", kills::daemon),
     (

@@ -222,25 +222,36 @@ fn records_of(stage: &Stage<'_>, attempt: &Attempt) -> Vec<usize> {
     indices
 }
 
+/// Transactions that are looked at for one that is in the run with all its records; a snapshot may have most of them.
+const LOOKS: usize = 50;
+
+/// The records of a transaction of several rows, none of which came twice or in a snapshot.
+fn whole_transaction(stage: &mut Stage<'_>, wish: impl Fn(&Attempt) -> bool) -> Option<Vec<usize>> {
+    let many = committed(stage, |it| it.writes.len() > 2 && wish(it));
+    (0..LOOKS).find_map(|_| {
+        let attempt = stage.any(&many)?;
+        let records = records_of(stage, attempt);
+        let deletes = attempt.writes.iter().filter(|it| it.2 == Kind::Delete);
+        let wanted = attempt.rows() + deletes.count();
+        let is_whole = records.len() == wanted
+            && records
+                .iter()
+                .all(|at| op(&stage.events[*at]) != Some(Op::Read));
+        is_whole.then_some(records)
+    })
+}
+
 fn drop_transaction(stage: &mut Stage<'_>) -> Option<()> {
-    let many = committed(stage, |it| it.writes.len() > 2);
-    let attempt = stage.any(&many)?;
-    stage.remove(records_of(stage, attempt));
+    let records = whole_transaction(stage, |_| true)?;
+    stage.remove(records);
     Some(())
 }
 
 fn drop_part(stage: &mut Stage<'_>) -> Option<()> {
-    let many = committed(stage, |it| {
-        it.writes.len() > 2 && it.writes.iter().all(|it| it.2 != Kind::Delete)
-    });
-    let attempt = stage.any(&many)?;
-    let mut indices = records_of(stage, attempt);
-    // A snapshot may hold the rest of it.
-    if indices.len() < attempt.rows() {
-        return None;
-    }
-    indices.truncate(indices.len() / 2);
-    stage.remove(indices);
+    let without_deletes = |it: &Attempt| it.writes.iter().all(|it| it.2 != Kind::Delete);
+    let mut records = whole_transaction(stage, without_deletes)?;
+    records.truncate(records.len() / 2);
+    stage.remove(records);
     Some(())
 }
 

@@ -14,7 +14,11 @@ pub(super) const CONTROLS: &[(&str, Play)] = &[
     ("an offset is set back to the beginning", |stage| {
         rewinds(stage, 1, usize::MAX)
     }),
-    ("each record comes twice", twice),
+    ("each record comes twice", |stage| {
+        let events = std::mem::take(&mut stage.events);
+        stage.events = events.into_iter().flat_map(|it| [it.clone(), it]).collect();
+        Some(())
+    }),
     ("a rewind is broken off by another", broken_off),
     ("partitions are read in another order", mixed),
     ("the last records come again", again_at_the_end),
@@ -57,13 +61,7 @@ pub(super) fn rewinds(stage: &mut Stage<'_>, times: usize, longest: usize) -> Op
 /// Repeats events, right after an index.
 pub(super) fn repeat(stage: &mut Stage<'_>, indices: &[usize], after: usize) {
     let again: Vec<Event> = indices.iter().map(|it| stage.events[*it].clone()).collect();
-    stage.events.splice(after + 1..after + 1, again);
-}
-
-fn twice(stage: &mut Stage<'_>) -> Option<()> {
-    let events = std::mem::take(&mut stage.events);
-    stage.events = events.into_iter().flat_map(|it| [it.clone(), it]).collect();
-    Some(())
+    stage.events.splice(after + 1..=after, again);
 }
 
 fn broken_off(stage: &mut Stage<'_>) -> Option<()> {

@@ -114,7 +114,7 @@ pub struct WriterHandle {
 }
 
 /// How long [`WriterHandle::stop`] waits for transactions to end and for the database to answer.
-const STOP_LIMIT: Duration = Duration::from_secs(60);
+const STOP_LIMIT: Duration = Duration::from_mins(1);
 
 impl Writer {
     /// Makes the tables where they are missing, and starts to write. Returns when the tables are there.
@@ -194,13 +194,15 @@ impl WriterHandle {
         self.shared.stop.cancel();
         let tasks = std::mem::take(&mut self.tasks);
         if let Some(runtime) = self.runtime.take() {
-            let finals = runtime.block_on(tokio::time::timeout(STOP_LIMIT, async {
+            let end = async {
                 for task in tasks {
                     // A panic of a writer would be a bug of this file; its last attempt stays unknown.
                     drop(task.await);
                 }
                 run::finals(&self.shared.config).await
-            }));
+            };
+            // The timer belongs to the runtime, so it is made inside.
+            let finals = runtime.block_on(async { tokio::time::timeout(STOP_LIMIT, end).await });
             runtime.shutdown_timeout(Duration::from_secs(1));
             if let Ok(finals) = finals {
                 self.shared.record(|recorder| recorder.finals(&finals));

@@ -342,18 +342,15 @@ impl Work {
             }
             Ok(()) => {}
         }
-        match session.plain("COMMIT").await {
-            Ok(()) => {
-                self.seq = attempt.seq;
-                self.end(&mut attempt, Outcome::Ok);
-                End::Alive
-            }
-            // Also what is refused here is looked up: a refusal of a COMMIT is seldom one of all databases alike.
-            Err(_) => {
-                self.end(&mut attempt, Outcome::Unknown);
-                self.unknown.push(attempt);
-                End::Lost
-            }
+        if session.plain("COMMIT").await.is_ok() {
+            self.seq = attempt.seq;
+            self.end(&mut attempt, Outcome::Ok);
+            End::Alive
+        } else {
+            // Also what is refused here is looked up: a refusal of a COMMIT does not mean the same everywhere.
+            self.end(&mut attempt, Outcome::Unknown);
+            self.unknown.push(attempt);
+            End::Lost
         }
     }
 

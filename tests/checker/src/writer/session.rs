@@ -230,7 +230,6 @@ fn numbered(sql: &str) -> String {
     text
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the form that map_err takes")]
 fn of_mariadb(error: mysql_async::Error) -> SessionError {
     let text = chain(&error);
     match error {
