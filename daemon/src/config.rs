@@ -8,8 +8,9 @@ mod scaling;
 
 use scaling::ScalingEntry;
 
-pub use logs::{CloudWatchLogs, LogDelivery, LogPlaces, Logs};
+pub use logs::{CloudWatchLogs, LogDelivery, Logs};
 
+use runnel_api::server::LogPlaces;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
