@@ -3,6 +3,7 @@
 //! `runnel daemon`, `runnel tail` and `runnel runtime` are not here; they do their own work.
 
 mod client;
+mod decisions;
 mod doctor;
 mod logs;
 mod restart;
@@ -46,6 +47,9 @@ pub enum ClientCommand {
         /// The connector; all without it.
         #[arg(value_parser = parse_name)]
         name: Option<Name>,
+        /// Shows when and why its size changed or did not instead.
+        #[arg(long, requires = "name")]
+        decisions: bool,
     },
     /// Prints the worker logs of a connector, also of one that could not be created.
     Logs {
@@ -154,8 +158,14 @@ async fn execute(
     let connection = connection(common, environment)?;
     let client = Client::new(connection)?;
     match command {
-        ClientCommand::Status { name: None } => status::all(&client, out).await,
-        ClientCommand::Status { name: Some(name) } => status::one(&client, &name, out).await,
+        ClientCommand::Status {
+            name: Some(name),
+            decisions: true,
+        } => decisions::print(&client, &name, out).await,
+        ClientCommand::Status {
+            name: Some(name), ..
+        } => status::one(&client, &name, out).await,
+        ClientCommand::Status { name: None, .. } => status::all(&client, out).await,
         ClientCommand::Logs { name, which } => logs::print(&client, &name, &which, out).await,
         ClientCommand::Restart { name, task, worker } => {
             let request = RestartRequest { task, worker };

@@ -1,8 +1,9 @@
 //! `runnel status`.
 
 use super::{Client, CommandError};
-use runnel_api::connector::{Connector, Health, TaskStatus};
+use runnel_api::connector::{Connector, Health, TaskStatus, WorkerStatus};
 use runnel_api::object::PAGE_LIMIT_MAX;
+use runnel_api::scaling::ScalingStatus;
 use runnel_api::{Name, Operation, Outcome, Page, Problem};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -70,7 +71,7 @@ async fn gone(client: &Client, name: &Name, problem: Problem) -> Problem {
 }
 
 /// A word as it is on the wire.
-fn word(value: impl Serialize) -> String {
+pub(super) fn word(value: impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => word,
         _ => "?".to_owned(),
@@ -147,6 +148,15 @@ fn details(connector: &Connector, operation: Option<&Operation>) -> String {
     line("cluster", connector.spec.kafka_cluster.as_str());
     line("runtime", &status.derived.kafkaconnect_version);
     line("principal", &status.derived.principal);
+    line("capacity", &status.derived.capacity_summary.scaling);
+    if let Some(scaling) = &status.scaling {
+        line("scaling", &scaled(scaling));
+        let last = scaling.last.as_ref().map(ToString::to_string);
+        line("decided", &last.unwrap_or_default());
+    }
+    if let Some(lag) = status.lag {
+        line("lag", &format!("{lag} records"));
+    }
     for task in &status.tasks {
         let reason = task
             .reason
@@ -165,7 +175,7 @@ fn details(connector: &Connector, operation: Option<&Operation>) -> String {
             .map_or(String::new(), |id| format!("  {id}"));
         line(
             "worker",
-            &format!("{}  {}{pid}{at}", worker.id, worker.state),
+            &format!("{}  {}{pid}{at}{}", worker.id, worker.state, used(worker)),
         );
     }
     for topic in &status.topics {
@@ -190,6 +200,33 @@ fn details(connector: &Connector, operation: Option<&Operation>) -> String {
         for warning in &operation.warnings {
             line("warning", &warning.message);
         }
+    }
+    text
+}
+
+/// `1 worker of 2 MCUs (VERTICAL), tasks.max 1, CPU 12 %`.
+fn scaled(scaling: &ScalingStatus) -> String {
+    let mut text = format!("{} ({})", scaling.size, word(scaling.mode));
+    if let Some(tasks) = scaling.tasks_max {
+        let _ = write!(text, ", tasks.max {tasks}");
+    }
+    if let Some(percent) = scaling.cpu_percent {
+        let _ = write!(text, ", CPU {percent} %");
+    }
+    text
+}
+
+/// Size and use of a worker, as far as they are known.
+fn used(worker: &WorkerStatus) -> String {
+    let mut text = String::new();
+    if let Some(mcus) = worker.mcu_count {
+        let _ = write!(text, "  {mcus} MCU");
+    }
+    if let Some(percent) = worker.cpu_percent {
+        let _ = write!(text, "  CPU {percent} %");
+    }
+    if let Some(mib) = worker.rss_mib {
+        let _ = write!(text, "  {mib} MiB");
     }
     text
 }
@@ -219,7 +256,10 @@ mod tests {
                 "secret_keys": [], "state": "RUNNING", "health": "DEGRADED", "reason": reason,
                 "settled_generation": 1,
                 "tasks": [{"id": 0, "state": "FAILED", "worker_id": "127.0.0.1:1", "reason": "no"}],
-                "workers": [{"id": "w1", "pid": 7, "state": "READY", "started_ms": 1}],
+                "workers": [{"id": "w1", "pid": 7, "state": "READY", "started_ms": 1, "mcu_count": 2,
+                    "cpu_percent": 40, "rss_mib": 300}],
+                "scaling": {"mode": "VERTICAL", "size": {"workers": 1, "mcu_count": 2}, "tasks_max": 1},
+                "lag": 12,
             },
         }))
         .unwrap()
@@ -246,7 +286,9 @@ mod tests {
             "reason     why\n",
             "version    2 (1 settled last)\n",
             "task       0  FAILED  on 127.0.0.1:1  no\n",
-            "worker     w1  READY  pid 7\n",
+            "worker     w1  READY  pid 7  2 MCU  CPU 40 %  300 MiB\n",
+            "scaling    1 worker of 2 MCUs (VERTICAL), tasks.max 1\n",
+            "lag        12 records\n",
         ] {
             assert!(text.contains(part), "{text}");
         }

@@ -52,9 +52,13 @@ fn orders() -> Name {
 async fn status_shows_all_one_and_why_one_is_gone() {
     let rig = Rig::start().await;
     let (common, environment) = on_the_machine(&rig);
-    let all = ClientCommand::Status { name: None };
+    let all = ClientCommand::Status {
+        name: None,
+        decisions: false,
+    };
     let one = ClientCommand::Status {
         name: Some(orders()),
+        decisions: false,
     };
     let shown = ran(all.clone(), &common, &environment).await.unwrap();
     assert_eq!(shown, "no connectors\n");
@@ -68,6 +72,12 @@ async fn status_shows_all_one_and_why_one_is_gone() {
     assert!(shown.contains("orders  CREATING  UNKNOWN"), "{shown}");
     let shown = ran(one.clone(), &common, &environment).await.unwrap();
     assert!(shown.contains("operation  CREATE PENDING"), "{shown}");
+    let decisions = ClientCommand::Status {
+        name: Some(orders()),
+        decisions: true,
+    };
+    let shown = ran(decisions, &common, &environment).await.unwrap();
+    assert_eq!(shown, "no decisions yet\n");
 
     let operation: Operation = serde_json::from_value(put["operation"].clone()).unwrap();
     let problem = Problem::new(ErrorCode::SourceUnreachable, "access denied");
@@ -169,7 +179,10 @@ async fn stop_waits_until_the_daemon_is_gone() {
 #[tokio::test]
 async fn each_way_of_not_being_answered_has_one_clear_error() {
     let rig = Rig::start().await;
-    let all = || ClientCommand::Status { name: None };
+    let all = || ClientCommand::Status {
+        name: None,
+        decisions: false,
+    };
 
     let mut wrong_token = remote(&rig);
     wrong_token.token = Some(Secret::new("rnl_wrong"));

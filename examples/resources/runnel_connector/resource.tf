@@ -5,9 +5,13 @@ resource "runnel_connector" "orders" {
   worker_configuration       = runnel_worker_configuration.json.ref
   service_execution_role_arn = runnel_role.orders.arn
 
+  # One worker of 1 to 4 MCUs, as its load needs it: this class runs one task.
   capacity = {
-    provisioned = { worker_count = 1 }
+    autoscaling = { min_worker_count = 1, max_worker_count = 4 }
   }
+
+  # Each change is once in Kafka for who reads committed records only.
+  delivery = "EXACTLY_ONCE"
 
   config = {
     "connector.class"                     = "io.debezium.connector.mariadb.MariaDbConnector"
@@ -24,4 +28,11 @@ resource "runnel_connector" "orders" {
   # Neither in the state nor in a saved plan. Raise the version when the password changes.
   config_wo         = { "database.password" = var.database_password }
   config_wo_version = 1
+
+  # Besides `runnel logs`: a topic of the same Kafka cluster.
+  log_delivery = {
+    worker_log_delivery = {
+      kafka = { enabled = true, topic = "worker-logs" }
+    }
+  }
 }
