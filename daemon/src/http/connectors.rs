@@ -5,18 +5,18 @@ use super::objects::{self, Checked, Noun};
 use super::preview::Inputs;
 use super::request::{self, ObjectName};
 use super::seams::LiveStatus;
-use super::{Api, Route, Shared, log_stream, route};
+use super::{Api, Route, Shared, log_stream, restart, route};
 use crate::store::{DECISIONS_KEPT, PutRequest, Store, Stored};
 use axum::Json;
-use axum::body::{Body, HttpBody as _};
+use axum::body::Body;
 use axum::extract::State;
 use axum::routing::{get, post};
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{HeaderMap, Method, Uri};
 use runnel_api::connector::{
     ConnectorSpec, ConnectorState, ConnectorStatus, Derived, Health, Preview, Previewed,
 };
 use runnel_api::scaling::ScalingDecision;
-use runnel_api::{ErrorCode, Name, Object, Operation, Page, Problem, RestartRequest, RestartScope};
+use runnel_api::{ErrorCode, Object, Page, Problem};
 use serde::Deserialize;
 
 /// Decisions that are answered when no number is asked for.
@@ -34,7 +34,7 @@ pub(super) fn routes() -> Vec<Route> {
         route(
             Method::POST,
             "/api/v1/connectors/{name}/restart",
-            post(restart),
+            post(restart::restart),
         ),
         route(
             Method::GET,
@@ -177,85 +177,4 @@ async fn decisions(
     let work = move |store: &Store| store.decisions(&name, limit);
     let items = api.store.run(work).await?;
     Ok(Json(Page { items, next: None }))
-}
-
-async fn restart(
-    State(api): Shared,
-    ObjectName(name): ObjectName,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<(StatusCode, Json<Operation>), ApiError> {
-    let asked = if body.is_end_stream() {
-        RestartRequest::default()
-    } else {
-        request::json(&api.limits, &headers, body).await?
-    };
-    if let Some(stored) = api.store.fetch::<ConnectorSpec>(&name).await?
-        && stored.object.spec.desired_state == runnel_api::connector::DesiredState::Stopped
-    {
-        let message = format!("the connector {name} is stopped, there is nothing to restart");
-        return Err(Problem::new(ErrorCode::InvalidArgument, message)
-            .hint("set desired_state = \"RUNNING\" to start it")
-            .into());
-    }
-    let live = api.live.status(&name);
-    let scope = restart_scope(&name, asked, live.as_ref())?;
-    let operation = api
-        .store
-        .run(move |store| store.begin_restart(&name, &scope))
-        .await?;
-    api.wake.wake();
-    Ok((StatusCode::ACCEPTED, Json(operation)))
-}
-
-/// What is to be restarted. A task or worker that is not there is refused at once, as far as
-/// anything was seen of the connector.
-fn restart_scope(
-    name: &Name,
-    asked: RestartRequest,
-    live: Option<&LiveStatus>,
-) -> Result<RestartScope, Problem> {
-    match (asked.task, asked.worker) {
-        (None, None) => Ok(RestartScope::All),
-        (Some(_), Some(_)) => Err(Problem::new(
-            ErrorCode::InvalidArgument,
-            "a restart is about a task or about a worker, not both",
-        )
-        .field("task")),
-        (Some(task), None) => {
-            let known = live.map(|live| live.tasks.iter().map(|task| task.id).collect::<Vec<_>>());
-            match known {
-                Some(known) if !known.contains(&task) => {
-                    let message = format!("the connector {name} has no task {task}");
-                    let known: Vec<String> = known.iter().map(u32::to_string).collect();
-                    Err(not_there(message, "task", &known))
-                }
-                _ => Ok(RestartScope::Task(task)),
-            }
-        }
-        (None, Some(worker)) => {
-            let Some(live) = live else {
-                return Ok(RestartScope::Worker(worker));
-            };
-            let found = live.workers.iter().find(|it| {
-                it.state != "DEAD" && (it.id == worker || it.worker_id.as_ref() == Some(&worker))
-            });
-            found
-                .map(|it| RestartScope::Worker(it.id.clone()))
-                .ok_or_else(|| {
-                    let message = format!("the connector {name} has no live worker {worker:?}");
-                    let known: Vec<String> = live.workers.iter().map(|it| it.id.clone()).collect();
-                    not_there(message, "worker", &known)
-                })
-        }
-    }
-}
-
-fn not_there(message: String, field: &str, known: &[String]) -> Problem {
-    let problem = Problem::new(ErrorCode::NotFound, message).field(field);
-    if known.is_empty() {
-        problem.hint("nothing runs just now: look at its status")
-    } else {
-        problem.hint(format!("there is {}", known.join(", ")))
-    }
 }

@@ -14,6 +14,7 @@ mod operations;
 mod plugins;
 mod preview;
 mod request;
+mod restart;
 mod roles;
 #[cfg(test)]
 mod scaling_tests;

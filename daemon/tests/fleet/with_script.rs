@@ -330,8 +330,8 @@ async fn a_worker_that_the_kernel_kills_at_its_limit_is_out_of_memory() -> Resul
         eprintln!("not shown: nothing limits memory here");
         return Ok(());
     }
-    // The launch has 768 MiB; without its limit this would stop growing at 1.5 GB.
-    let launch = start(&ground, "exec tail -c 1500000000 /dev/zero\n", 20_000)?;
+    // A line without an end. The launch has 768 MiB; without its limit this ends at 2 GB.
+    let launch = start(&ground, "ulimit -v 2000000\nexec tail /dev/zero\n", 20_000)?;
     let seen = ground
         .await_worker(&launch, |seen| matches!(seen.state, WorkerState::Exited(_)))
         .await?;
