@@ -8,7 +8,7 @@ mod scaling;
 
 use scaling::ScalingEntry;
 
-pub use logs::{CloudWatchLogs, LogDelivery, LogPlaces, Logs};
+pub use logs::{CloudWatchLogs, LogDelivery, Logs};
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -353,8 +353,8 @@ impl Config {
     }
 
     /// Which places a connector's `log_delivery` may name.
-    pub fn log_places(&self) -> LogPlaces {
-        LogPlaces {
+    pub fn log_places(&self) -> runnel_api::server::LogPlaces {
+        runnel_api::server::LogPlaces {
             file: self.log_delivery.directory.is_some(),
             cloudwatch_logs: self.log_delivery.cloudwatch_logs.is_some(),
         }

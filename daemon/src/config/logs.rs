@@ -60,15 +60,6 @@ pub struct CloudWatchLogs {
     pub secret_access_key_file: PathBuf,
 }
 
-/// Which places a connector's `log_delivery` may name; a Kafka topic is always one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LogPlaces {
-    /// `[log_delivery] directory` is set.
-    pub file: bool,
-    /// `[log_delivery.cloudwatch_logs]` is there.
-    pub cloudwatch_logs: bool,
-}
-
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogsEntry {
@@ -216,6 +207,7 @@ fn cloudwatch_logs(
 mod tests {
     use super::super::{Config, Environment, Overrides};
     use super::*;
+    use runnel_api::server::LogPlaces;
 
     fn parse(text: &str) -> Result<Config, String> {
         let path = Path::new("/etc/x/runnel.toml");

@@ -182,7 +182,7 @@ pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result
         runtimes: infos.clone(),
         isolation: fleet.isolation().level().as_str().to_owned(),
         mcus: config.capacity.mcus,
-        log_places: LogPlaces::default(),
+        log_places: config.log_places(),
     };
     let period = Duration::from_millis(config.scaling.sample_ms);
     let (mut sampler, samples) = Sampler::new(fleet.clone(), store.clone(), period)?;
