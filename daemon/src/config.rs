@@ -372,8 +372,8 @@ impl Config {
     }
 
     /// Which places a connector's `log_delivery` may name.
-    pub fn log_places(&self) -> LogPlaces {
-        LogPlaces {
+    pub fn log_places(&self) -> runnel_api::server::LogPlaces {
+        runnel_api::server::LogPlaces {
             file: self.log_delivery.directory.is_some(),
             cloudwatch_logs: self.log_delivery.cloudwatch_logs.is_some(),
         }

@@ -28,6 +28,13 @@ impl Rig {
         Ok(rig)
     }
 
+    /// Starts one more part.
+    pub fn add(&mut self, part: &str) -> Result<()> {
+        let flag = format!("--{part}");
+        run(Command::new(script()).arg("up").arg(&self.folder).arg(flag))?;
+        self.read_facts()
+    }
+
     fn read_facts(&mut self) -> Result<()> {
         let text = run(Command::new(script()).arg("env").arg(&self.folder))?;
         self.facts = text

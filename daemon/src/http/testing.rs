@@ -34,6 +34,7 @@ pub(crate) struct Rooms {
     pub contents: Mutex<BTreeMap<Sha256Hex, PluginStatus>>,
     pub stops: Mutex<Vec<bool>>,
     pub log_folder: Mutex<Option<PathBuf>>,
+    pub log_places: Mutex<LogPlaces>,
     pub mcus: Mutex<Option<u32>>,
     pub live: Mutex<Option<LiveStatus>>,
 }
@@ -155,7 +156,7 @@ impl Host for Rooms {
         *self.mcus.lock().unwrap()
     }
     fn log_places(&self) -> LogPlaces {
-        LogPlaces::default()
+        *self.log_places.lock().unwrap()
     }
 }
 

@@ -180,10 +180,10 @@ mod tests {
         };
         let timeout = Duration::from_secs(20);
         let mut place = KafkaPlace::new("orders".to_owned(), topic, timeout);
-        let lines: String = (0..50)
+        let lines: Vec<String> = (0..50)
             .map(|n| format!("[2026-11-22T17:40:48.000Z] INFO line {n} (x)\n"))
             .collect();
-        let entries = entries(&lines);
+        let entries = entries(&lines.concat());
         let taken = place.deliver(&entries[..25]).await.unwrap();
         assert_eq!(taken.delivered, 25);
         place.deliver(&entries[25..]).await.unwrap();

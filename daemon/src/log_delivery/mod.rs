@@ -304,14 +304,11 @@ fn follow(parts: &Arc<Parts>, seen: Seen, running: &mut BTreeMap<Key, Running>) 
     }
     for (key, target) in seen.wanted {
         let logs = seen.logs.get(&key.connector).cloned().unwrap_or_default();
-        match running.get(&key) {
-            Some(it) => {
-                it.logs.send_replace(logs);
-            }
-            None => {
-                let started = start(parts, &key, target, logs);
-                running.insert(key, started);
-            }
+        if let Some(it) = running.get(&key) {
+            it.logs.send_replace(logs);
+        } else {
+            let started = start(parts, &key, target, logs);
+            running.insert(key, started);
         }
     }
     for (key, it) in &*running {

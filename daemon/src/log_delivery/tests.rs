@@ -3,6 +3,7 @@
 use super::*;
 use crate::fleet::Redactor;
 use crate::http::testing::Rig;
+use runnel_api::server::LogPlaces;
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::path::Path;
@@ -33,6 +34,11 @@ struct Ground {
 impl Ground {
     async fn new() -> Self {
         let rig = Rig::start().await;
+        // As if the daemon had both, so that specifications are accepted.
+        *rig.rooms.log_places.lock().unwrap() = LogPlaces {
+            file: true,
+            cloudwatch_logs: true,
+        };
         let spec = rig.put_neighbours().await;
         let folder = rig.folder.path().join("logs");
         std::fs::create_dir(&folder).unwrap();

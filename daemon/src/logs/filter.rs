@@ -9,8 +9,8 @@ use std::time::Duration;
 const PATTERN_MAX: usize = 1_000;
 /// Bytes of a compiled regular expression; one that needs more is a mistake or an attack.
 const COMPILED_MAX: usize = 1 << 20;
-/// The longest `since` in units: a hundred years, so that no arithmetic overflows.
-const SINCE_MAX: Duration = Duration::from_secs(100 * 366 * 86_400);
+/// The longest `since`: a hundred years, so that no arithmetic overflows.
+const SINCE_MAX: Duration = Duration::from_hours(100 * 366 * 24);
 
 /// What a record must be to be shown.
 #[derive(Clone, Debug, Default)]

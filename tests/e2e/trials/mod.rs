@@ -3,6 +3,7 @@
 mod change;
 mod examples;
 mod kills;
+mod logs;
 mod metrics;
 mod refusals;
 mod scaling;
@@ -95,6 +96,10 @@ pub const ALL: &[(&str, TrialFn)] = &[
     (
         "a_busy_debezium_gets_a_bigger_worker_and_gives_it_back",
         scaling::vertical,
+    ),
+    (
+        "logs_are_chosen_followed_and_delivered",
+        logs::read_and_delivered,
     ),
     ("the_quickstart_applies_and_captures", examples::quickstart),
 ];

@@ -190,7 +190,7 @@ impl CloudWatchPlace {
                     }
                     // It may be there, and making groups not be allowed.
                     Meaning::Never | Meaning::Missing => {
-                        denied = Some(format!("{code}: {message}"))
+                        denied = Some(format!("{code}: {message}"));
                     }
                 },
                 Err(error) => return Err(of_call(&error)),
