@@ -269,3 +269,88 @@ async fn dead_and_silent_servers_are_told_one_by_one() {
         Err(KafkaError::NoServers)
     ));
 }
+
+/// Puts records into a partition.
+async fn produce(topic: &str, partition: i32, records: usize) {
+    use rdkafka::producer::{FutureProducer, FutureRecord};
+    let broker = rig::broker();
+    let producer: FutureProducer = rdkafka::ClientConfig::new()
+        .set("bootstrap.servers", format!("{}:{}", broker.0, broker.1))
+        .create()
+        .unwrap();
+    for _ in 0..records {
+        let record = FutureRecord::<(), _>::to(topic)
+            .partition(partition)
+            .payload("x");
+        producer.send(record, TIMEOUT).await.unwrap();
+    }
+}
+
+/// Commits offsets for a group without members.
+async fn commit(group: &'static str, offsets: &'static [(&'static str, i32, i64)]) {
+    use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+    use rdkafka::{Offset, TopicPartitionList};
+    let broker = rig::broker();
+    tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer = rdkafka::ClientConfig::new()
+            .set("bootstrap.servers", format!("{}:{}", broker.0, broker.1))
+            .set("group.id", group)
+            .create()
+            .unwrap();
+        let mut list = TopicPartitionList::new();
+        for (topic, partition, offset) in offsets {
+            list.add_partition_offset(topic, *partition, Offset::Offset(*offset))
+                .unwrap();
+        }
+        consumer.commit(&list, CommitMode::Sync).unwrap();
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_group_s_lag_is_what_it_has_not_committed_of_what_it_subscribes_to() {
+    let mut admin = admin().await;
+    let topics = [
+        wanted("lag-a", 2, &[]),
+        wanted("lag-b", 1, &[]),
+        wanted("lags", 1, &[]),
+    ];
+    admin.create_topics(&topics).await.unwrap();
+    for topic in &topics {
+        await_topic(&mut admin, &topic.name, true).await;
+    }
+    let config = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
+    let named = Subscription::of_sink(&config("topics", "lag-a,lag-b,lag-missing")).unwrap();
+    let matching = Subscription::of_sink(&config("topics.regex", "lag-.*")).unwrap();
+    assert_eq!(admin.partitions_of(&named).await.unwrap(), 3);
+    assert_eq!(admin.partitions_of(&matching).await.unwrap(), 3);
+    produce("lag-a", 0, 5).await;
+    produce("lag-a", 1, 3).await;
+    produce("lag-b", 0, 2).await;
+    produce("lags", 0, 9).await;
+    let lag = |total, committed_total| Lag {
+        total,
+        partitions: 3,
+        committed_total,
+    };
+    assert_eq!(
+        admin.lag("connect-lagging", &named).await.unwrap(),
+        lag(10, 0)
+    );
+    commit("connect-lagging", &[("lag-a", 0, 4), ("lag-b", 0, 2)]).await;
+    assert_eq!(
+        admin.lag("connect-lagging", &named).await.unwrap(),
+        lag(4, 6)
+    );
+    assert_eq!(
+        admin.lag("connect-lagging", &matching).await.unwrap(),
+        lag(4, 6)
+    );
+    let none = Subscription::of_sink(&config("topics", "lag-missing")).unwrap();
+    assert_eq!(admin.partitions_of(&none).await.unwrap(), 0);
+    assert_eq!(
+        admin.lag("connect-lagging", &none).await.unwrap(),
+        Lag::default()
+    );
+}

@@ -200,6 +200,14 @@ call!(
     |_| &[I32, Array(&[Str, Array(&[I32, I16, I64, I64])])]
 );
 
+call!(
+    OffsetFetchRequest,
+    OffsetFetchResponse,
+    OffsetFetch,
+    3..=3,
+    |_| &[I32, Array(&[Str, Array(&[I32, I64, Str, I16])]), I16]
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,6 +235,7 @@ mod tests {
         decode::<wire::LeaveGroupRequest>(body);
         decode::<wire::DeleteGroupsRequest>(body);
         decode::<wire::ListOffsetsRequest>(body);
+        decode::<wire::OffsetFetchRequest>(body);
     }
 
     /// Bytes that have a shape, so that the decoders are reached too.
@@ -292,6 +301,7 @@ mod tests {
             shaped(wire::FindCoordinatorRequest::shape(1)),
             shaped(wire::DescribeGroupsRequest::shape(0)),
             shaped(wire::ListOffsetsRequest::shape(2)),
+            shaped(wire::OffsetFetchRequest::shape(3)),
         ]
         .boxed()
     }

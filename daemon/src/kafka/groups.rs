@@ -148,7 +148,7 @@ impl KafkaAdmin {
 
     /// Finds the coordinator and asks it, again while it moves. `code` reads the answer's error code;
     /// an answer without the group has none.
-    async fn at_coordinator<C: Call>(
+    pub(super) async fn at_coordinator<C: Call>(
         &mut self,
         group: &str,
         request: &C,

@@ -11,6 +11,7 @@ mod call;
 mod connection;
 mod error;
 mod groups;
+mod lag;
 mod offsets;
 mod shape;
 
@@ -21,6 +22,7 @@ mod topics;
 pub use admin::{Broker, Cluster, KafkaAdmin};
 pub use error::{Code, Failure, KafkaError, Server};
 pub use groups::{Group, GroupDeletion, GroupState, Leave, Member};
+pub use lag::{Lag, Subscription, sink_group};
 pub use topics::{TopicDeletion, TopicOutcome, TopicWanted};
 
 #[cfg(test)]
