@@ -65,6 +65,8 @@ pub struct Config {
     pub logs: Logs,
     /// Where workers' logs may be delivered besides.
     pub log_delivery: LogDelivery,
+    /// What is told to Prometheus.
+    pub metrics: Metrics,
 }
 
 /// Waits and periods.
@@ -95,6 +97,14 @@ pub struct Capacity {
     pub starts_at_once: u32,
     /// MCUs of all workers together; none when they are not limited.
     pub mcus: Option<u32>,
+}
+
+/// What is told to Prometheus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// Whether `/metrics` wants a token as everything else does. Names of connectors and how they
+    /// fare are no secrets, but nobody's business by default.
+    pub authenticated: bool,
 }
 
 /// Why settings are refused: the file, the key, and what to do.
@@ -249,6 +259,8 @@ struct File {
     logs: logs::LogsEntry,
     #[serde(default)]
     log_delivery: logs::LogDeliveryEntry,
+    #[serde(default)]
+    metrics: MetricsEntry,
 }
 
 #[derive(Debug, Deserialize)]
@@ -279,6 +291,12 @@ struct CapacityEntry {
     mcu_memory_mib: Option<u32>,
     starts_at_once: Option<u32>,
     mcus: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MetricsEntry {
+    authenticated: Option<bool>,
 }
 
 impl Config {
@@ -349,6 +367,9 @@ impl Config {
             scaling: scaling::read(path, &file.scaling)?,
             logs: logs::logs(path, &file.logs)?,
             log_delivery: logs::log_delivery(path, file.log_delivery)?,
+            metrics: Metrics {
+                authenticated: file.metrics.authenticated.unwrap_or(true),
+            },
         })
     }
 
@@ -493,6 +514,7 @@ mod tests {
         assert_eq!(config.timing.settle, SETTLE_DEFAULT);
         assert_eq!(config.capacity.mcu_memory_mib, MCU_MEMORY_MIB_DEFAULT);
         assert_eq!(config.capacity.mcus, None);
+        assert!(config.metrics.authenticated);
     }
 
     #[test]
@@ -515,6 +537,8 @@ mod tests {
             [capacity]
             mcu_memory_mib = 512
             mcus = 6
+            [metrics]
+            authenticated = false
             "#,
         )
         .unwrap();
@@ -527,6 +551,7 @@ mod tests {
         assert_eq!(config.timing.silent_worker, Duration::from_millis(7));
         assert_eq!(config.capacity.mcu_memory_mib, 512);
         assert_eq!(config.capacity.mcus, Some(6));
+        assert!(!config.metrics.authenticated);
     }
 
     #[test]

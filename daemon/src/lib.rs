@@ -8,6 +8,7 @@ pub mod http;
 pub mod kafka;
 pub mod log_delivery;
 pub mod logs;
+pub mod metrics;
 pub mod plugin;
 pub mod reconcile;
 pub mod runtime;

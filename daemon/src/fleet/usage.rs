@@ -58,6 +58,12 @@ impl Clock {
     }
 }
 
+/// What this process itself uses; none when `/proc` cannot be read.
+pub fn of_self() -> Option<Usage> {
+    let id = ProcessId::of(std::process::id()).ok()?;
+    of_process(&id, &Accounts::default(), Clock::of_kernel())
+}
+
 fn of_process(id: &ProcessId, accounts: &Accounts, clock: Clock) -> Option<Usage> {
     let proc = Path::new("/proc").join(id.pid.to_string());
     let read = |file: &str| fs::read_to_string(proc.join(file)).ok();

@@ -33,9 +33,10 @@ pub use preview::{Inputs, Resolver};
 pub use server::{Bound, bind, serve};
 
 use crate::logs::WorkerLogs;
+use crate::metrics::Metrics;
 use crate::store::Store;
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::MethodRouter;
@@ -110,6 +111,12 @@ pub struct Parts {
     pub logs: Arc<dyn WorkerLogs>,
     /// Ends the daemon.
     pub stop: Arc<dyn seams::Stop>,
+    /// Counts requests, and tells everything that was counted.
+    pub metrics: Metrics,
+    /// Knows how everything stands.
+    pub figures: Arc<dyn seams::Figures>,
+    /// Whether `/metrics` answers without a token.
+    pub open_metrics: bool,
     /// Bounds.
     pub limits: Limits,
 }
@@ -190,8 +197,10 @@ fn routes() -> Vec<Route> {
     routes
 }
 
-/// The one path that answers without a token.
+/// The one path that always answers without a token.
 const HEALTH: &str = "/healthz";
+/// The path that Prometheus asks, by its own convention outside of the API's versions.
+const METRICS: &str = "/metrics";
 
 fn router(api: Arc<Api>) -> Router {
     let router = routes()
@@ -229,13 +238,15 @@ async fn wrong_method(request: Request) -> ApiError {
     )
 }
 
-/// Around every request: token first, then the handler, whose panic is an answer too, then one
-/// line in the log, without query or headers.
+/// Around every request: token first, then the handler, whose panic is an answer too, then a count
+/// by the route's template and one line in the log, without query or headers.
 async fn guard(State(api): Shared, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    let response = if path == HEALTH || is_authenticated(&api, &request) {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let is_open = path == HEALTH || (path == METRICS && api.open_metrics);
+    let response = if is_open || is_authenticated(&api, &request) {
         let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
         answered.unwrap_or_else(|_| {
             let problem = Problem::new(ErrorCode::Internal, "the daemon failed at this request");
@@ -254,8 +265,11 @@ async fn guard(State(api): Shared, request: Request, next: Next) -> Response {
         );
         ApiError::from(problem.hint(hint)).into_response()
     };
+    let route = route.as_ref().map_or("unknown", MatchedPath::as_str);
+    let status = response.status().as_u16();
+    api.metrics.answered(method.as_str(), route, status);
     let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::debug!(%method, path, status = response.status().as_u16(), milliseconds, "answered");
+    tracing::debug!(%method, path, status, milliseconds, "answered");
     response
 }
 

@@ -1,5 +1,7 @@
 //! What the API needs from the rest of the daemon, as small traits; the wiring implements them.
 
+use crate::metrics::Snapshot;
+use crate::store::StoreError;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use runnel_api::arn::Incarnation;
@@ -157,6 +159,12 @@ pub trait Host: Send + Sync {
     fn mcus(&self) -> Option<u32>;
     /// Where logs can be delivered to, besides Kafka topics.
     fn log_places(&self) -> LogPlaces;
+}
+
+/// Gathers the figures of this moment for the metrics.
+pub trait Figures: Send + Sync {
+    /// How everything stands.
+    fn snapshot(&self) -> BoxFuture<'_, Result<Snapshot, StoreError>>;
 }
 
 /// Ends the daemon.

@@ -3,14 +3,15 @@
 use super::error::ApiError;
 use super::operations::kind_of;
 use super::request;
-use super::{HEALTH, Route, Shared, route};
+use super::{HEALTH, METRICS, Route, Shared, route};
+use crate::metrics::CONTENT_TYPE;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, header};
 use runnel_api::server::{API_VERSION, HostCapacity, Info};
 use runnel_api::{ErrorCode, Identity, Problem};
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,7 @@ const ABILITIES: [&str; 8] = [
 pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, HEALTH, get(health)),
+        route(Method::GET, METRICS, get(metrics)),
         route(Method::GET, "/api/v1/info", get(info)),
         route(Method::GET, "/api/v1/capacity", get(capacity)),
         route(Method::GET, "/api/v1/identity/{kind}/{name}", get(identity)),
@@ -45,6 +47,16 @@ async fn health(State(api): Shared) -> Response {
         return ApiError::from(problem).into_response();
     }
     (StatusCode::OK, "ok\n").into_response()
+}
+
+/// Prometheus' text format.
+async fn metrics(State(api): Shared) -> Result<Response, ApiError> {
+    let snapshot = api.figures.snapshot().await?;
+    let text = api.metrics.render(&snapshot).map_err(|error| {
+        let problem = Problem::new(ErrorCode::Internal, "the metrics cannot be written");
+        problem.detail(error.to_string())
+    })?;
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
 
 async fn info(State(api): Shared) -> Json<Info> {

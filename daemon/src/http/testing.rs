@@ -2,11 +2,12 @@
 //! the daemon's other rooms offer.
 
 use super::seams::{
-    ByteStream, DeriveRequest, Deriver, Host, Live, LiveStatus, PluginContents, Stop, Wake,
+    ByteStream, DeriveRequest, Deriver, Figures, Host, Live, LiveStatus, PluginContents, Stop, Wake,
 };
 use super::{Api, Limits, Parts, bind, serve};
 use crate::logs::{WorkerLog, WorkerLogs};
-use crate::store::{ROOT_TOKEN_FILE, Store};
+use crate::metrics::{Metrics, Snapshot};
+use crate::store::{ROOT_TOKEN_FILE, Store, StoreError};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use http::Method;
@@ -137,6 +138,12 @@ impl Live for Rooms {
     }
 }
 
+impl Figures for Rooms {
+    fn snapshot(&self) -> BoxFuture<'_, Result<Snapshot, StoreError>> {
+        Box::pin(std::future::ready(Ok(Snapshot::default())))
+    }
+}
+
 impl Host for Rooms {
     fn runtimes(&self) -> Vec<RuntimeInfo> {
         Vec::new()
@@ -196,6 +203,10 @@ impl Rig {
     }
 
     pub async fn with_limits(limits: Limits) -> Self {
+        Self::with(limits, false).await
+    }
+
+    pub async fn with(limits: Limits, open_metrics: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let store = Store::open(&data).unwrap();
@@ -216,6 +227,9 @@ impl Rig {
             host: rooms.clone(),
             logs: rooms.clone(),
             stop: rooms.clone(),
+            metrics: Metrics::new().unwrap(),
+            figures: rooms.clone(),
+            open_metrics,
             limits,
         });
         let any = "127.0.0.1:0".parse().unwrap();

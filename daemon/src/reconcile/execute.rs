@@ -5,13 +5,14 @@ use super::aim;
 use super::goal::{Prepared, Situation, chain};
 use super::memory::Memory;
 use super::observe;
-use crate::fleet::{ConnectClient, FleetError, RestError, WorkerId};
+use crate::fleet::{ConnectClient, FleetError, RestError, SeenWorker, WorkerId};
 use crate::kafka::{KafkaAdmin, KafkaError, TopicOutcome, TopicWanted};
+use crate::metrics::WorkerEnd;
 use crate::store::{Advance, StoreError, now_ms};
-use runnel_api::connector::{ConnectorSpec, ConnectorState, DesiredState};
+use runnel_api::connector::{ConnectorSpec, ConnectorState, DesiredState, TaskStatus};
 use runnel_api::error::Warning;
-use runnel_api::{ErrorCode, Outcome, Problem};
-use runnel_planner::{Action, ConnectorPlan, Ending, Kafka, Preflight, Progress, Which};
+use runnel_api::{ErrorCode, OperationKind, Outcome, Problem};
+use runnel_planner::{Action, ConnectorPlan, Ending, Kafka, Life, Preflight, Progress, Which};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -102,14 +103,8 @@ impl Job<'_> {
             Action::StopConnector => Ok(self.client().await?.stop(self.name()).await?),
             Action::Resume => Ok(self.client().await?.resume(self.name()).await?),
             Action::Pause => Ok(self.client().await?.pause(self.name()).await?),
-            Action::RestartFailed => Ok(self
-                .client()
-                .await?
-                .restart(self.name(), true, true)
-                .await?),
-            Action::RestartTask(id) => {
-                Ok(self.client().await?.restart_task(self.name(), *id).await?)
-            }
+            Action::RestartFailed => self.restart_failed().await,
+            Action::RestartTask(id) => self.restart_task(*id).await,
             Action::RecordOffsets => self.record_offsets().await,
             Action::RestoreOffsets => self.restore_offsets().await,
             Action::RollBack { to, ending } => self.roll_back(*to, ending).await,
@@ -274,8 +269,60 @@ impl Job<'_> {
             }
         }
         let connector = self.situation.id;
+        let end = self.end_of(&seen);
         self.fleet(move |fleet| fleet.forget(connector, &seen.worker))
-            .await
+            .await?;
+        if let Some(end) = end {
+            let metrics = &self.inner.parts.metrics;
+            metrics.worker_ended(&self.situation.name, end);
+        }
+        Ok(())
+    }
+
+    /// Why a worker is dead, as far as its connector goes on.
+    fn end_of(&self, seen: &SeenWorker) -> Option<WorkerEnd> {
+        let goal = &self.situation.goal;
+        if goal.life != Life::Wanted {
+            return None;
+        }
+        let wanted = self.situation.prepared(Which::Wanted).map(|it| &it.launch);
+        let operation = goal.operation.as_ref().map(|open| open.kind);
+        Some(match (seen.stopping_since_ms, operation) {
+            (None, _) => WorkerEnd::Died,
+            (Some(_), Some(OperationKind::Restart)) => WorkerEnd::Asked,
+            (Some(_), Some(_)) => WorkerEnd::Replaced,
+            // Nobody changed anything: the fleet shrinks, or its workers get another size.
+            (Some(_), None) => match wanted {
+                Some(launch)
+                    if launch.digest != seen.launch.digest
+                        && launch.mcu_count == seen.launch.mcu_count =>
+                {
+                    WorkerEnd::Replaced
+                }
+                _ => WorkerEnd::Scaled,
+            },
+        })
+    }
+
+    async fn restart_failed(&self) -> Result<(), ActionError> {
+        let is_failed = |task: &&TaskStatus| task.state == "FAILED";
+        let failed = self
+            .memory
+            .with(|facts| facts.tasks.iter().filter(is_failed).count());
+        self.client()
+            .await?
+            .restart(self.name(), true, true)
+            .await?;
+        let metrics = &self.inner.parts.metrics;
+        metrics.tasks_restarted(&self.situation.name, failed);
+        Ok(())
+    }
+
+    async fn restart_task(&self, id: u32) -> Result<(), ActionError> {
+        self.client().await?.restart_task(self.name(), id).await?;
+        let metrics = &self.inner.parts.metrics;
+        metrics.tasks_restarted(&self.situation.name, 1);
+        Ok(())
     }
 
     async fn preflight(&self, which: Which) -> Result<(), ActionError> {

@@ -25,9 +25,10 @@ mod stop;
 use crate::config::{Capacity as ConfiguredCapacity, Timing as ConfiguredTiming};
 use crate::fleet::Fleet;
 use crate::http::seams::LiveStatus;
+use crate::metrics::Metrics;
 use crate::plugin::PluginFiles;
 use crate::runtime::RuntimeRegistry;
-use crate::sampling::Samples;
+use crate::sampling::{Lags, Samples};
 use crate::store::{Advance, Store, StoreError, now_ms};
 use goal::Situation;
 use ledger::{Ledger, Limits};
@@ -39,7 +40,7 @@ use runnel_api::{Name, OperationId};
 use runnel_planner::{Action, ConnectorPlan, Host, Seen, Timing, View, World, plan};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -64,6 +65,10 @@ pub struct Parts {
     pub scaling: runnel_planner::scale::Timing,
     /// What workers use.
     pub samples: Samples,
+    /// The lags of sinks.
+    pub lags: Lags,
+    /// Counts what happens.
+    pub metrics: Metrics,
 }
 
 /// The reconciler. Clones share everything.
@@ -230,7 +235,10 @@ impl Reconciler {
     /// One pass over one connector; answers when to look again.
     async fn tend(&self, name: &Name) -> u64 {
         let memory = self.memory(name);
-        match self.pass(name, &memory).await {
+        let began = Instant::now();
+        let passed = self.pass(name, &memory).await;
+        self.inner.parts.metrics.passed(began.elapsed());
+        match passed {
             Ok(Some(look_again_ms)) => look_again_ms,
             Ok(None) => u64::MAX,
             Err(error) => {

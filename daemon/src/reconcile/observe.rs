@@ -76,6 +76,8 @@ pub(super) async fn look(inner: &Inner, situation: &Situation, memory: &Memory) 
         Err(_) => Reach::Unknown,
     };
     memory.with(|facts| {
+        let lag = inner.parts.lags.of(&situation.name);
+        facts.lag = lag.map(|lag| lag.total);
         facts.workers = listed
             .iter()
             .zip(&workers)

@@ -4,6 +4,7 @@
 use super::Inner;
 use super::goal::Situation;
 use super::memory::{Facts, Memory};
+use crate::metrics::Direction;
 use crate::store::StoreError;
 use runnel_api::Name;
 use runnel_api::scaling::{ScalingDecision, ScalingStatus, Verdict};
@@ -78,11 +79,16 @@ pub(super) async fn keep(
     let decision = decided.decision.clone();
     let news = memory.with(|facts| tell(facts, decision.as_ref(), target, buckets));
     if let (true, Some(decision)) = (news, decision) {
+        let counted = name;
         let (name, row) = (name.clone(), decision.clone());
         let store = &inner.parts.store;
         store
             .run(move |store| store.add_decision(&name, &row))
             .await?;
+        if let Verdict::Scale { to } = decision.verdict {
+            let metrics = &inner.parts.metrics;
+            metrics.scaled(counted, Direction::between(decision.from, to));
+        }
         memory.with(|facts| facts.load.kept = Some(decision));
     }
     Ok(())

@@ -4,8 +4,10 @@
 //! memory. A look that fails publishes nothing, so a reader sees by [`Sample::at_ms`] that what it
 //! has is old; a worker that cannot be read is there without usage.
 
+mod lags;
 mod meter;
 
+pub use lags::{LagWatch, Lags};
 use meter::{Meter, Urgency};
 
 use crate::fleet::{Fleet, SeenWorker, Usage, WorkerId};

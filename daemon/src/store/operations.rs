@@ -95,6 +95,21 @@ impl Store {
         })
     }
 
+    /// Operations that ended at or after a moment (milliseconds since the Unix epoch), as far as they
+    /// are kept.
+    pub fn operations_ended_since(&self, from_ms: u64) -> Result<Vec<Operation>, StoreError> {
+        self.read(|tx| {
+            let sql = "SELECT * FROM operations WHERE ended_ms >= ?1 ORDER BY number";
+            let mut statement = tx.prepare_cached(sql).map_err(StoreError::Sql)?;
+            let mut rows = statement.query([int(from_ms)]).map_err(StoreError::Sql)?;
+            let mut operations = Vec::new();
+            while let Some(row) = rows.next().map_err(StoreError::Sql)? {
+                operations.push(read(row)?);
+            }
+            Ok(operations)
+        })
+    }
+
     /// All operations that are not final, oldest first: what a reconciler finds at its start. A
     /// name has one at most.
     pub fn unfinished_operations(&self) -> Result<Vec<Operation>, StoreError> {

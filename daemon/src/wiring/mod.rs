@@ -2,6 +2,7 @@
 
 mod contents;
 mod derive;
+mod figures;
 
 use crate::commands::Check;
 use crate::config::{self, Config, Environment};
@@ -11,28 +12,32 @@ use crate::http::{self, Api};
 use crate::log_delivery::{self, Deliveries};
 use crate::logs::retention::Keep;
 use crate::logs::{WorkerLog, WorkerLogs};
+use crate::metrics::Metrics;
 use crate::plugin::{Limits, PluginFiles};
 use crate::reconcile::{Parts, Reconciler};
 use crate::runtime::{
     self, AddRuntime, ArchiveChecks, ArchiveState, JavaSearch, Runtime, RuntimeRegistry,
 };
-use crate::sampling::Sampler;
+use crate::sampling::{LagWatch, Sampler};
 use crate::store::{Store, now_ms};
 use anyhow::Context as _;
 use contents::Contents;
 use derive::Derive;
+use figures::{Ended, Gather};
 use runnel_api::connector::ConnectorSpec;
 use runnel_api::server::{LogPlaces, RuntimeInfo};
 use runnel_api::{Name, Problem};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Time between sweeps of plugin contents that nobody refers to.
 const SWEEP_PERIOD: Duration = Duration::from_mins(5);
+/// Least time between two questions for a sink's lag: Connect's sinks commit once a minute.
+const LAG_PERIOD_MIN: Duration = Duration::from_secs(5);
 
 /// Time between sweeps of logs.
 const LOG_SWEEP_PERIOD: Duration = Duration::from_mins(1);
@@ -187,6 +192,8 @@ pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result
     let period = Duration::from_millis(config.scaling.sample_ms);
     let (mut sampler, samples) = Sampler::new(fleet.clone(), store.clone(), period)?;
     sampler.look().await;
+    let (lag_watch, lags) = LagWatch::new(store.clone(), period.max(LAG_PERIOD_MIN));
+    let metrics = Metrics::new().context("make the metrics")?;
     let reconciler = Reconciler::new(Parts {
         store: store.clone(),
         fleet: fleet.clone(),
@@ -195,7 +202,9 @@ pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result
         capacity: config.capacity,
         timing: config.timing,
         scaling: config.scaling,
-        samples,
+        samples: samples.clone(),
+        lags: lags.clone(),
+        metrics: metrics.clone(),
     });
     let deliveries = Deliveries::default();
     let waker = Arc::new(Waker {
@@ -206,6 +215,17 @@ pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result
         fleet: fleet.clone(),
         store: store.clone(),
     });
+    let started_ms = now_ms();
+    let figures = Gather {
+        store: store.clone(),
+        reconciler: reconciler.clone(),
+        samples,
+        lags,
+        metrics: metrics.clone(),
+        runtimes: infos.len(),
+        started_ms,
+        ended: Mutex::new(Ended::since(started_ms)),
+    };
     let api = Api::new(http::Parts {
         store: store.clone(),
         wake: waker.clone(),
@@ -216,16 +236,21 @@ pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result
         host: Arc::new(machine),
         stop: Arc::new(ending.clone()),
         logs: logs.clone(),
+        metrics,
+        figures: Arc::new(figures),
+        open_metrics: !config.metrics.authenticated,
         limits: http::Limits::default(),
     });
     let sweeping = tokio::spawn(sweep_logs(fleet, config.logs, ending.token.clone()));
     let sampling = tokio::spawn(sampler.run(ending.token.clone()));
     let parts = delivery_parts(&config, store, logs, deliveries);
     let delivering = tokio::spawn(log_delivery::run(parts, ending.token.clone()));
+    let asking = tokio::spawn(lag_watch.run(ending.token.clone()));
     serve(&config, api, &reconciler, &ending).await?;
     sampling.await.context("the sampler ended badly")?;
     sweeping.await.context("the sweeper of logs ended badly")?;
     delivering.await.context("log delivery ended badly")?;
+    asking.await.context("the watch over lags ended badly")?;
     if ending.stop_workers.load(Ordering::Acquire) {
         reconciler.stop_workers().await;
     }
