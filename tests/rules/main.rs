@@ -5,6 +5,7 @@
 //! that nothing needs any more is a failure too.
 
 mod arrows;
+mod packaging;
 mod source;
 mod text;
 

@@ -123,6 +123,25 @@ fn hands_on(subtree_control: &str) -> bool {
         .all(|wanted| subtree_control.split_whitespace().any(|c| c == *wanted))
 }
 
+/// Lets a group that systemd gave to us hand its controllers on: `Delegate=yes` makes them available there and leaves
+/// the rest to the service. A group that was not given to us is left alone.
+fn take_delegated(base: &Path) {
+    if is_delegated(base) {
+        // What cannot be had is seen by who reads the file afterwards.
+        let _ = fs::write(base.join("cgroup.subtree_control"), "+cpu +memory +pids");
+    }
+}
+
+/// The mark of systemd on groups whose management it has given away; the first can be read by everybody, since
+/// release 251 (systemd's "Control Group APIs and Delegation").
+fn is_delegated(base: &Path) -> bool {
+    ["user.delegate", "trusted.delegate"].iter().any(|name| {
+        let mut value = [0_u8; 1];
+        rustix::fs::getxattr(base, *name, &mut value)
+            .is_ok_and(|length| length == 1 && value == *b"1")
+    })
+}
+
 /// Makes the parent folder, which shows whether we may.
 fn usable(base: &Path) -> Option<PathBuf> {
     let parent = base.join(PARENT);
@@ -138,10 +157,13 @@ impl Isolation {
     pub fn detect() -> Self {
         let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        if let Some(base) = v2_base(&mountinfo, &own).filter(|base| {
-            fs::read_to_string(base.join("cgroup.subtree_control"))
-                .is_ok_and(|text| hands_on(&text))
-        }) && let Some(base) = usable(&base)
+        if let Some(base) = v2_base(&mountinfo, &own)
+            .inspect(|base| take_delegated(base))
+            .filter(|base| {
+                fs::read_to_string(base.join("cgroup.subtree_control"))
+                    .is_ok_and(|text| hands_on(&text))
+            })
+            && let Some(base) = usable(&base)
             && fs::write(base.join("cgroup.subtree_control"), "+cpu +memory").is_ok()
         {
             return Self {
@@ -326,6 +348,27 @@ mod tests {
         assert!(hands_on("cpuset cpu io memory pids\n"));
         assert!(!hands_on("memory pids"));
         assert!(!hands_on("cpuset memory"));
+    }
+
+    #[test]
+    fn only_a_group_that_was_given_to_us_is_told_to_hand_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let control = dir.path().join("cgroup.subtree_control");
+        take_delegated(dir.path());
+        assert!(!control.exists());
+        let mark = |text: &[u8]| {
+            let flags = rustix::fs::XattrFlags::empty();
+            rustix::fs::setxattr(dir.path(), "user.delegate", text, flags)
+        };
+        if mark(b"0").is_err() {
+            eprintln!("SKIPPED: the folder for temporary files takes no attributes");
+            return;
+        }
+        take_delegated(dir.path());
+        assert!(!control.exists());
+        mark(b"1").unwrap();
+        take_delegated(dir.path());
+        assert_eq!(fs::read_to_string(control).unwrap(), "+cpu +memory +pids");
     }
 
     #[test]
