@@ -82,6 +82,10 @@ bench: fetch ## figures of a release build
 	$(CARGO) bench $(LOCKED) --package runnel-planner --bench pass
 	RUNNEL_PROFILE=release $(CARGO) bench $(LOCKED) --package e2e --bench whole
 
+.PHONY: bench-jvm
+bench-jvm: fetch mirror ## figures of the two kinds of JVM: start, throughput, CPU, memory
+	$(CARGO) test $(LOCKED) --package e2e --bench jvm
+
 .PHONY: clean
 clean: ## remove what was built; the cache of downloads stays
 	@if [[ -d .demo ]]; then echo 'make: the demo may be running; run first: make demo-down' >&2; exit 1; fi

@@ -6,6 +6,7 @@
 mod logs;
 mod scaling;
 
+use crate::fleet::Jvm;
 use scaling::ScalingEntry;
 
 pub use logs::{CloudWatchLogs, LogDelivery, LogPlaces, Logs};
@@ -97,6 +98,8 @@ pub struct Capacity {
     pub starts_at_once: u32,
     /// MCUs of all workers together; none when they are not limited.
     pub mcus: Option<u32>,
+    /// What workers' JVMs are tuned for; none means: by their use.
+    pub jvm: Option<Jvm>,
 }
 
 /// What is told to Prometheus.
@@ -291,6 +294,7 @@ struct CapacityEntry {
     mcu_memory_mib: Option<u32>,
     starts_at_once: Option<u32>,
     mcus: Option<u32>,
+    jvm: Option<Jvm>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -482,6 +486,7 @@ fn capacity(path: &Path, entry: &CapacityEntry) -> Result<Capacity, ConfigError>
         mcu_memory_mib,
         starts_at_once,
         mcus: entry.mcus,
+        jvm: entry.jvm,
     })
 }
 
@@ -537,6 +542,7 @@ mod tests {
             [capacity]
             mcu_memory_mib = 512
             mcus = 6
+            jvm = "small"
             [metrics]
             authenticated = false
             "#,
@@ -551,6 +557,7 @@ mod tests {
         assert_eq!(config.timing.silent_worker, Duration::from_millis(7));
         assert_eq!(config.capacity.mcu_memory_mib, 512);
         assert_eq!(config.capacity.mcus, Some(6));
+        assert_eq!(config.capacity.jvm, Some(Jvm::Small));
         assert!(!config.metrics.authenticated);
     }
 

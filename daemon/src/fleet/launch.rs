@@ -96,10 +96,36 @@ pub struct WorkerLaunch {
     pub mcu_count: u32,
     /// Memory of one MCU, MiB.
     pub mcu_memory_mib: u32,
+    /// Compiler and collector. A launch of an older daemon has [`Jvm::Small`] for one MCU; for more it did not say.
+    #[serde(default)]
+    pub jvm: Jvm,
     /// Milliseconds between SIGTERM and SIGKILL.
     pub stop_deadline_ms: u64,
     /// Exactly-once source support (KIP-618).
     pub exactly_once: bool,
+}
+
+/// What a worker's JVM is tuned for; measured in `docs/figures.md`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Jvm {
+    /// Up early and little memory: the first compiler alone (C1) and the serial collector.
+    #[default]
+    Small,
+    /// Much work for each CPU: both compilers (C2) and G1, which take memory and a CPU beside the work.
+    Throughput,
+}
+
+impl Jvm {
+    /// The choice by use: one MCU that stays one is small; whoever has two, or is to scale by its load, shall do much
+    /// with each CPU.
+    pub const fn for_use(mcu_count: u32, is_autoscaled: bool) -> Self {
+        if mcu_count >= 2 || is_autoscaled {
+            Self::Throughput
+        } else {
+            Self::Small
+        }
+    }
 }
 
 /// Names of a fleet's internal topics.
@@ -301,12 +327,13 @@ fn jvm_options(
         "-XX:-UsePerfData".into(),
         format!("-XX:ErrorFile={run}/hs_err.log"),
     ];
-    if launch.mcu_count == 1 {
-        // REST is up a second earlier and 130–190 MB less are resident; C2's throughput needs more than one vCPU.
-        options.extend(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"].map(String::from));
-    } else {
-        options.push("-XX:+UseG1GC".into());
-    }
+    options.extend(match launch.jvm {
+        Jvm::Small => vec![
+            "-XX:+UseSerialGC".to_owned(),
+            "-XX:TieredStopAtLevel=1".into(),
+        ],
+        Jvm::Throughput => vec!["-XX:+UseG1GC".to_owned()],
+    });
     if let Some(archive) = archive {
         options.push("-Xshare:auto".into());
         options.push(format!("-XX:SharedArchiveFile={}", plain(archive)?));

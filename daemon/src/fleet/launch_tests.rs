@@ -28,6 +28,7 @@ fn launch() -> WorkerLaunch {
         plugin_dirs: vec!["/plugins/a".into(), "/plugins/b".into()],
         mcu_count: 1,
         mcu_memory_mib: 4096,
+        jvm: Jvm::Small,
         stop_deadline_ms: 20_000,
         exactly_once: false,
     }
@@ -110,12 +111,21 @@ fn the_heap_leaves_room_for_the_rest_of_the_jvm() {
 }
 
 #[test]
-fn collector_and_compiler_follow_the_size() {
+fn collector_and_compiler_follow_the_use() {
+    for (mcus, is_autoscaled, jvm) in [
+        (1, false, Jvm::Small),
+        (1, true, Jvm::Throughput),
+        (2, false, Jvm::Throughput),
+        (8, true, Jvm::Throughput),
+    ] {
+        assert_eq!(Jvm::for_use(mcus, is_autoscaled), jvm);
+    }
     let small = rendered(&launch()).argv;
     assert!(small.contains(&"-XX:TieredStopAtLevel=1".to_owned()));
     assert!(small.contains(&"-XX:+UseSerialGC".to_owned()));
     let large = rendered(&WorkerLaunch {
         mcu_count: 2,
+        jvm: Jvm::Throughput,
         ..launch()
     })
     .argv;

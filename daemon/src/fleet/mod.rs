@@ -31,8 +31,8 @@ mod worker_properties;
 pub use connect_rest::{ConnectClient, RestError};
 pub use isolation::{Isolation, IsolationLevel};
 pub use launch::{
-    ClassDataArchive, InternalTopics, LaunchError, LaunchRuntime, WorkerId, WorkerLaunch, heap_mib,
-    memory_mib,
+    ClassDataArchive, InternalTopics, Jvm, LaunchError, LaunchRuntime, WorkerId, WorkerLaunch,
+    heap_mib, memory_mib,
 };
 pub use run_dir::ExitInfo;
 pub use secrets::{Redactor, file_of_reference};

@@ -5,7 +5,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use runnel::fleet::{
-    Fleet, InternalTopics, Isolation, LaunchRuntime, SeenWorker, WorkerId, WorkerLaunch,
+    Fleet, InternalTopics, Isolation, Jvm, LaunchRuntime, SeenWorker, WorkerId, WorkerLaunch,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -221,6 +221,7 @@ pub fn launch(runtime: LaunchRuntime, bootstrap: &str, java: &Path) -> WorkerLau
         plugin_dirs: Vec::new(),
         mcu_count: 1,
         mcu_memory_mib: 768,
+        jvm: Jvm::Small,
         stop_deadline_ms: 20_000,
         exactly_once: false,
     }
