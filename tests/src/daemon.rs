@@ -121,6 +121,11 @@ impl Daemon {
 
     /// `GET` with the root token, as JSON.
     pub fn get(&self, path: &str) -> Result<serde_json::Value> {
+        Ok(serde_json::from_str(&self.get_text(path)?)?)
+    }
+
+    /// `GET` with the root token.
+    pub fn get_text(&self, path: &str) -> Result<String> {
         let token = fs::read_to_string(self.token_file())?;
         let client = reqwest::blocking::Client::new();
         let answer = client
@@ -132,7 +137,7 @@ impl Daemon {
         if !status.is_success() {
             bail!("GET {path}: {status}: {body}");
         }
-        Ok(serde_json::from_str(&body)?)
+        Ok(body)
     }
 
     /// Process ids of a connector's live workers.

@@ -23,8 +23,9 @@ use uuid::Uuid;
 
 /// Time between two samples, unless it is configured.
 pub const SAMPLE_DEFAULT: Duration = Duration::from_secs(10);
-/// Time between two writes of the meter while nothing happens that could not be counted again.
-const KEEP_PERIOD: Duration = Duration::from_secs(30);
+/// Samples between two writes of the meter while nothing happens that could not be counted again:
+/// 30 s by default.
+const KEEP_SAMPLES: u32 = 3;
 /// Two looks that lie further apart than so many periods tell nothing about the time between them.
 const GAP_PERIODS: u32 = 2;
 
@@ -164,7 +165,8 @@ impl Sampler {
             Err(error) => return tracing::warn!(%error, "workers cannot be sampled"),
         };
         let urgency = self.meter.count(&found, now_ms());
-        let is_due = self.kept.is_none_or(|at| at.elapsed() >= KEEP_PERIOD);
+        let keep_period = self.period.saturating_mul(KEEP_SAMPLES);
+        let is_due = self.kept.is_none_or(|at| at.elapsed() >= keep_period);
         let is_kept = (is_due || urgency == Urgency::Now) && self.keep().await;
         let gap = self.period.saturating_mul(GAP_PERIODS);
         let connectors = self.load.advance(&found, gap);

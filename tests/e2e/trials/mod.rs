@@ -3,6 +3,7 @@
 mod change;
 mod examples;
 mod kills;
+mod metrics;
 mod refusals;
 mod scaling;
 mod secrets;
@@ -73,6 +74,10 @@ pub const ALL: &[(&str, TrialFn)] = &[
     (
         "a_restart_is_about_one_task_or_one_worker",
         supervision::restart_of_a_part,
+    ),
+    (
+        "metrics_tell_what_happens_and_never_count_back",
+        metrics::scrape,
     ),
     (
         "a_source_and_a_sink_run_side_by_side",
