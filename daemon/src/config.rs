@@ -13,7 +13,6 @@ use scaling::ScalingEntry;
 
 pub use logs::{CloudWatchLogs, LogDelivery, Logs};
 
-use runnel_api::server::LogPlaces;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

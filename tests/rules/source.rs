@@ -19,20 +19,12 @@ const LONG: &[(&str, &str)] = &[
         "one table of cases for one function, read side by side",
     ),
     (
-        "daemon/planner/tests/transcripts.rs",
-        "one story of a connector's life for each test; what they share is the toy fleet beside it",
-    ),
-    (
         "daemon/src/fleet/connect_rest.rs",
         "one method for each call of Connect's REST API, and one table of its failures",
     ),
     (
         "daemon/src/fleet/mod.rs",
         "the life of a process, start to burial, is one argument about files and proofs of death",
-    ),
-    (
-        "daemon/src/http/tests.rs",
-        "the API's behaviours one by one against one daemon's worth of parts",
     ),
     (
         "daemon/src/reconcile/execute.rs",

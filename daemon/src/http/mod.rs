@@ -9,6 +9,8 @@ mod connectors;
 mod error;
 mod kafka_clusters;
 mod log_stream;
+#[cfg(test)]
+mod metrics_tests;
 mod objects;
 mod operations;
 mod plugins;

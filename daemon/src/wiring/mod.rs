@@ -235,10 +235,10 @@ pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result
         role_check: Arc::new(check_role),
         host: Arc::new(machine),
         stop: Arc::new(ending.clone()),
+        logs: logs.clone(),
         metrics,
         figures: Arc::new(figures),
         open_metrics: !config.metrics.authenticated,
-        logs: logs.clone(),
         limits: http::Limits::default(),
     });
     let sweeping = tokio::spawn(sweep_logs(fleet, config.logs, ending.token.clone()));
