@@ -28,22 +28,27 @@ impl Daemon {
     pub fn start_with(folder: &Path, runtimes: &[(&str, &str)], more: &str) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let port = free_port()?;
-        let data = folder.join("data");
-        let text = format!(
-            "listen = \"127.0.0.1:{port}\"\ndata_dir = \"{}\"\n{more}\n",
-            data.display()
-        );
-        fs::write(folder.join("runnel.toml"), text)?;
         let mut daemon = Self {
             folder: folder.to_owned(),
             child: None,
             port,
         };
+        daemon.write_config(more)?;
         for (name, home) in runtimes {
             run(daemon.command(&["runtime", "add", name, "--home", home]))?;
         }
         daemon.spawn()?;
         Ok(daemon)
+    }
+
+    /// Writes `runnel.toml` anew, with further lines; the next start reads it.
+    pub fn write_config(&self, more: &str) -> Result<()> {
+        let text = format!(
+            "listen = \"127.0.0.1:{}\"\ndata_dir = \"{}\"\n{more}\n",
+            self.port,
+            self.data().display()
+        );
+        Ok(fs::write(self.folder.join("runnel.toml"), text)?)
     }
 
     /// A `runnel` command with this daemon's configuration.

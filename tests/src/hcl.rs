@@ -86,6 +86,84 @@ resource "runnel_connector" "this" {{
     }
 }
 
+/// A Debezium MariaDB 3.5 connector on tables of its own.
+pub struct Debezium<'a> {
+    /// Name of connector, cluster, plugin and role; also `topic.prefix`.
+    pub name: &'a str,
+    /// Value of `database.include.list`.
+    pub databases: &'a str,
+    /// The plugin's archive.
+    pub archive: &'a str,
+    /// Further lines of `config`.
+    pub config: &'a [(&'a str, &'a str)],
+    /// The connector's capacity.
+    pub capacity: &'a str,
+    /// Further lines of the connector.
+    pub lines: &'a str,
+}
+
+impl<'a> Debezium<'a> {
+    /// One worker of one MCU.
+    pub fn new(name: &'a str, databases: &'a str, archive: &'a str) -> Self {
+        Self {
+            name,
+            databases,
+            archive,
+            config: &[],
+            capacity: "{ provisioned = { mcu_count = 1, worker_count = 1 } }",
+            lines: "",
+        }
+    }
+
+    /// The configuration.
+    pub fn hcl(&self, world: &World) -> Result<String> {
+        let server_id = 100_000 + self.name.bytes().map(u32::from).sum::<u32>();
+        let history = format!("history.{}", self.name);
+        let server_id = server_id.to_string();
+        let mut config = vec![
+            (
+                "connector.class",
+                "io.debezium.connector.mariadb.MariaDbConnector",
+            ),
+            ("tasks.max", "1"),
+            ("database.hostname", world.rig.fact("RIG_MARIADB_HOST")?),
+            ("database.port", world.rig.fact("RIG_MARIADB_PORT")?),
+            ("database.user", world.rig.fact("RIG_MARIADB_USER")?),
+            ("database.server.id", &server_id),
+            ("topic.prefix", self.name),
+            ("database.include.list", self.databases),
+            ("schema.history.internal.kafka.topic", &history),
+        ];
+        config.retain(|(key, _)| !self.config.iter().any(|(other, _)| other == key));
+        config.extend(self.config);
+        Ok(format!(
+            r#"{cluster}{plugin}
+resource "runnel_role" "this" {{
+  name = "{name}"
+}}
+
+resource "runnel_connector" "this" {{
+  name                       = "{name}"
+  kafka_cluster              = runnel_kafka_cluster.this.name
+  plugins                    = [runnel_plugin.this.ref]
+  service_execution_role_arn = runnel_role.this.arn
+  capacity                   = {capacity}
+  config_wo                  = {{ "database.password" = "{password}" }}
+  config_wo_version          = 1
+{lines}
+{config}}}
+"#,
+            name = self.name,
+            cluster = cluster(self.name, world.rig.bootstrap()?),
+            plugin = plugin(self.name, self.archive),
+            password = world.rig.fact("RIG_MARIADB_PASSWORD")?,
+            capacity = self.capacity,
+            lines = self.lines,
+            config = map("config", &config),
+        ))
+    }
+}
+
 /// A `runnel_kafka_cluster` named `this`.
 pub fn cluster(name: &str, bootstrap: &str) -> String {
     format!(

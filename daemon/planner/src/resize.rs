@@ -9,6 +9,8 @@ use runnel_api::scaling::{Evidence, ScalingDecision, ScalingMode, Size, Verdict}
 
 /// Keeps the wanted size in the progress, within what the capacity of this generation allows.
 pub(crate) fn normalise(step: &mut Step<'_>, target: &Target) {
+    let read = step.seen.partitions.filter(|count| *count > 0);
+    step.progress.partitions = read.or(step.progress.partitions);
     if target.policy.mode() == ScalingMode::Fixed {
         step.progress.size = None;
         step.progress.size_before = None;

@@ -155,6 +155,8 @@ pub struct Seen {
     pub log_error: Option<String>,
     /// How busy its workers were, oldest first.
     pub load: Vec<Bucket>,
+    /// How many partitions a sink reads, when that is known.
+    pub partitions: Option<u32>,
     /// What the host has to give just now.
     pub host: Host,
     /// Whether its Kafka cluster answers the daemon.
@@ -393,6 +395,9 @@ pub struct Progress {
     pub size_before: Option<Size>,
     /// When scaling chose another size last.
     pub scaled_ms: Option<u64>,
+    /// The partitions that a sink was last known to read: kept, because a look that fails must not
+    /// change how many tasks it has.
+    pub partitions: Option<u32>,
     /// Why workers are not started any more.
     pub halt: Option<Halt>,
     /// The worker that an open restart replaces.

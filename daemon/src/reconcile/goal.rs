@@ -280,7 +280,9 @@ async fn prepare(
     let tasks = if derivation.runs_one_task {
         TaskLimit::One
     } else {
-        TaskLimit::Unlimited
+        // A task of a sink without a partition of its own would have nothing to do.
+        let partitions = row.progress.partitions;
+        partitions.map_or(TaskLimit::Unlimited, TaskLimit::AtMost)
     };
     let policy = Policy::of(&references.spec.capacity, tasks);
     let size = policy.clamp(row.progress.size.unwrap_or(policy.initial()));

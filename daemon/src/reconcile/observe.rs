@@ -13,7 +13,9 @@ use crate::fleet::{
 use crate::sampling::ConnectorSample;
 use crate::store::now_ms;
 use runnel_api::connector::{TaskStatus, WorkerStatus};
-use runnel_planner::{Connect, ConnectState, Exit, Host, Reach, Seen, Task, Worker, WorkerState};
+use runnel_planner::{
+    Connect, ConnectState, Exit, Host, Reach, Reading, Seen, Task, Worker, WorkerState,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -78,6 +80,8 @@ pub(super) async fn look(inner: &Inner, situation: &Situation, memory: &Memory) 
     memory.with(|facts| {
         let lag = inner.parts.lags.of(&situation.name);
         facts.lag = lag.map(|lag| lag.total);
+        facts.reading =
+            lag.map(|lag| Reading::note(facts.reading, lag.committed_total, lag.total, now_ms()));
         facts.workers = listed
             .iter()
             .zip(&workers)
@@ -93,6 +97,7 @@ pub(super) async fn look(inner: &Inner, situation: &Situation, memory: &Memory) 
             preflight: facts.preflight.clone(),
             log_error,
             load: Vec::new(),
+            partitions: lag.map(|lag| lag.partitions),
             host: Host::default(),
             kafka_reach,
             reading: facts.reading,

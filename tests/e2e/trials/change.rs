@@ -1,8 +1,11 @@
 //! Changes of a running connector.
 
 use anyhow::{Result, ensure};
-use e2e::hcl::Seed;
+use e2e::hcl::{Debezium, Seed};
+use e2e::process::run;
 use e2e::world::World;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -112,5 +115,56 @@ pub fn restart(world: &mut World) -> Result<()> {
     terraform.plan()?.expect(0)?;
     terraform.destroy()?.expect(0)?;
     world.rig.mariadb("DROP DATABASE again")?;
+    Ok(())
+}
+
+/// Debezium 3.5 is changed for an archive that holds the class's name and not what it needs: the apply fails, the old
+/// plugin runs again by itself and events go on.
+pub fn broken_plugin(world: &mut World) -> Result<()> {
+    world
+        .rig
+        .mariadb("CREATE DATABASE whole; CREATE TABLE whole.t (id INT PRIMARY KEY)")?;
+    let good = world.place("RIG_PLUGIN_MARIADB")?.to_owned();
+    let broken = world.scratch("debezium-broken.tar.gz");
+    without_jar(Path::new(&good), &broken, "mariadb-java-client")?;
+    let broken = broken.display().to_string();
+    let main = |archive: &str| Debezium::new("whole", "whole", archive).hcl(world);
+    let terraform = world.terraform("whole", &main(&good)?)?;
+    terraform.apply()?.expect(0)?;
+    world.rig.mariadb("INSERT INTO whole.t VALUES (1)")?;
+    world.record_with("whole.whole.t", "id=1", LIMIT)?;
+    terraform.write(&main(&broken)?)?;
+    let failed = terraform.apply()?.expect(1)?;
+    println!("a broken archive:\n{}", failed.text);
+    failed.says("restored and runs again")?;
+    world.rig.mariadb("INSERT INTO whole.t VALUES (2)")?;
+    world.record_with("whole.whole.t", "id=2", LIMIT)?;
+    terraform.write(&main(&good)?)?;
+    terraform.apply()?.expect(0)?;
+    terraform.plan()?.expect(0)?;
+    terraform.destroy()?.expect(0)?;
+    world.rig.mariadb("DROP DATABASE whole")?;
+    Ok(())
+}
+
+/// An archive like another one, without the jars whose names begin so.
+fn without_jar(from: &Path, to: &Path, left_out: &str) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    run(Command::new("tar")
+        .arg("-xzf")
+        .arg(from)
+        .arg("-C")
+        .arg(folder.path()))?;
+    run(Command::new("find").arg(folder.path()).args([
+        "-name",
+        &format!("{left_out}*.jar"),
+        "-delete",
+    ]))?;
+    run(Command::new("tar")
+        .arg("-czf")
+        .arg(to)
+        .arg("-C")
+        .arg(folder.path())
+        .arg("."))?;
     Ok(())
 }

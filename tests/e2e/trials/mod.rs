@@ -2,6 +2,7 @@
 
 mod change;
 mod examples;
+mod host;
 mod kills;
 mod logs;
 mod metrics;
@@ -44,6 +45,10 @@ pub const ALL: &[(&str, TrialFn)] = &[
         change::rolled_back,
     ),
     ("a_restart_brings_the_connector_back", change::restart),
+    (
+        "a_broken_plugin_is_rolled_back_by_itself",
+        change::broken_plugin,
+    ),
     (
         "a_killed_worker_is_replaced_and_no_row_is_lost",
         kills::worker,
@@ -100,6 +105,10 @@ pub const ALL: &[(&str, TrialFn)] = &[
     (
         "logs_are_chosen_followed_and_delivered",
         logs::read_and_delivered,
+    ),
+    (
+        "a_full_host_is_a_plan_error_and_starts_are_staggered",
+        host::full,
     ),
     ("the_quickstart_applies_and_captures", examples::quickstart),
 ];

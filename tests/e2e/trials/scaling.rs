@@ -35,7 +35,7 @@ mcu_memory_mib = 640
 const PARTITIONS: i32 = 6;
 const LIMIT: Duration = Duration::from_mins(3);
 
-/// MirrorMaker 2 copies a topic: under load it gets three workers, afterwards it gives two back.
+/// A mirror (`MirrorMaker` 2) copies a topic: under load it gets three workers, afterwards it gives two back.
 pub fn horizontal(world: &mut World) -> Result<()> {
     let daemon = world.other_daemon("wide", QUICK)?;
     make_topic(world, "wide-load")?;
@@ -97,13 +97,13 @@ pub fn vertical(world: &mut World) -> Result<()> {
     let up = Load::start(world, "up", 20)?;
     let heavy = Load::start(world, "heavy", 0)?;
     wait_for("a worker of two MCUs", LIMIT, || {
-        Ok(rests_at(&daemon, "tall", (1, 2))?)
+        rests_at(&daemon, "tall", (1, 2))
     })?;
     up.verdict(world, "1 -> 2 MCUs")?;
     heavy.verdict(world, "all of the load")?;
     let down = Load::start(world, "down", 20)?;
     wait_for("a worker of one MCU again", LIMIT, || {
-        Ok(rests_at(&daemon, "tall", (1, 1))?)
+        rests_at(&daemon, "tall", (1, 1))
     })?;
     down.verdict(world, "2 -> 1 MCU")?;
     println!("{}", daemon.runnel(&["status", "tall", "--decisions"])?);
@@ -171,57 +171,29 @@ impl Load {
 }
 
 fn capture(world: &World) -> Result<String> {
-    let rig = &world.rig;
     let json = "org.apache.kafka.connect.json.JsonConverter";
-    let config = hcl::map(
-        "config",
-        &[
-            (
-                "connector.class",
-                "io.debezium.connector.mariadb.MariaDbConnector",
-            ),
-            ("tasks.max", "1"),
-            ("database.hostname", rig.fact("RIG_MARIADB_HOST")?),
-            ("database.port", rig.fact("RIG_MARIADB_PORT")?),
-            ("database.user", rig.fact("RIG_MARIADB_USER")?),
-            ("database.server.id", "778001"),
-            ("topic.prefix", "tall"),
-            ("database.include.list", "tall"),
-            ("schema.history.internal.kafka.topic", "history.tall"),
-            ("key.converter", json),
-            ("key.converter.schemas.enable", "false"),
-            ("value.converter", json),
-            ("value.converter.schemas.enable", "false"),
-        ],
-    );
-    Ok(format!(
-        r#"{cluster}{plugin}
-resource "runnel_role" "this" {{
-  name = "tall"
-}}
-
-resource "runnel_connector" "this" {{
-  name                       = "tall"
-  kafka_cluster              = runnel_kafka_cluster.this.name
-  plugins                    = [runnel_plugin.this.ref]
-  service_execution_role_arn = runnel_role.this.arn
-  config_wo                  = {{ "database.password" = "{password}" }}
-  config_wo_version          = 1
-  capacity = {{
-    autoscaling = {{
+    let config = [
+        ("key.converter", json),
+        ("key.converter.schemas.enable", "false"),
+        ("value.converter", json),
+        ("value.converter.schemas.enable", "false"),
+    ];
+    let capacity = "{
+    autoscaling = {
       mcu_count        = 1
       min_worker_count = 1
       max_worker_count = 2
-      scale_in_policy  = {{ cpu_utilization_percentage = 9 }}
-      scale_out_policy = {{ cpu_utilization_percentage = 18 }}
-    }}
-  }}
-{config}}}
-"#,
-        cluster = hcl::cluster("tall", rig.bootstrap()?),
-        plugin = hcl::plugin("tall", world.place("RIG_PLUGIN_MARIADB")?),
-        password = rig.fact("RIG_MARIADB_PASSWORD")?,
-    ))
+      scale_in_policy  = { cpu_utilization_percentage = 9 }
+      scale_out_policy = { cpu_utilization_percentage = 18 }
+    }
+  }";
+    let archive = world.place("RIG_PLUGIN_MARIADB")?;
+    hcl::Debezium {
+        config: &config,
+        capacity,
+        ..hcl::Debezium::new("tall", "tall", archive)
+    }
+    .hcl(world)
 }
 
 /// Workers and MCUs that are wanted now.
