@@ -101,10 +101,12 @@ families! {
         "Time of one pass over one connector: look, plan, act.";
     HTTP_REQUESTS = Counter "runnel_http_requests_total" ["method", "route", "status"]
         "Requests that the API has answered.";
-    LOG_DELIVERED = Counter "runnel_log_events_delivered_total" ["connector", "target"]
-        "Log events that were delivered to a target.";
-    LOG_DROPPED = Counter "runnel_log_events_dropped_total" ["connector", "target"]
-        "Log events that were dropped because a target was away or too slow.";
+    LOG_DELIVERED = Counter "runnel_log_records_delivered_total" ["connector", "place"]
+        "Log records that a place has taken; a repetition counts again.";
+    LOG_DROPPED = Counter "runnel_log_records_dropped_total" ["connector", "place"]
+        "Log records that were not delivered: above the limit, or refused by the place.";
+    LOG_ERRORS = Counter "runnel_log_delivery_errors_total" ["connector", "place"]
+        "Attempts to deliver log records that failed.";
     LAST_SAMPLE = Gauge "runnel_last_sample_timestamp_seconds" []
         "When workers were last looked at for CPU time and memory, seconds since the Unix epoch.";
     PROCESS_START = Gauge "process_start_time_seconds" []

@@ -13,7 +13,7 @@ mod exposition;
 #[cfg(test)]
 mod tests;
 
-pub use snapshot::{ConnectorFigures, DaemonFigures, Snapshot};
+pub use snapshot::{ConnectorFigures, DaemonFigures, LogFigures, Snapshot};
 
 use families::Family;
 use prometheus::proto::MetricFamily;
@@ -105,8 +105,6 @@ struct Inner {
     worker_restarts: Counted,
     task_restarts: Counted,
     scaling_decisions: Counted,
-    log_delivered: Counted,
-    log_dropped: Counted,
     operations: IntCounterVec,
     operation_duration: HistogramVec,
     pass_duration: Histogram,
@@ -184,8 +182,6 @@ impl Metrics {
             worker_restarts: counted(&families::WORKER_RESTARTS)?,
             task_restarts: counted(&families::TASK_RESTARTS)?,
             scaling_decisions: counted(&families::SCALING_DECISIONS)?,
-            log_delivered: counted(&families::LOG_DELIVERED)?,
-            log_dropped: counted(&families::LOG_DROPPED)?,
             operations: counter(&registry, &families::OPERATIONS)?,
             operation_duration,
             pass_duration: pass_duration.with_label_values::<&str>(&[]),
@@ -215,13 +211,6 @@ impl Metrics {
     pub fn scaled(&self, connector: &Name, direction: Direction) {
         let labels = [connector.as_str(), direction.as_str()];
         self.inner.scaling_decisions.add(&labels, 1);
-    }
-
-    /// Log events reached a target (`file`, `kafka`, `cloudwatch`) or were dropped.
-    pub fn log_events(&self, connector: &Name, target: &'static str, delivered: u64, dropped: u64) {
-        let labels = [connector.as_str(), target];
-        self.inner.log_delivered.add(&labels, delivered);
-        self.inner.log_dropped.add(&labels, dropped);
     }
 
     /// An operation ended.
@@ -281,8 +270,6 @@ impl Metrics {
             &inner.worker_restarts,
             &inner.task_restarts,
             &inner.scaling_decisions,
-            &inner.log_delivered,
-            &inner.log_dropped,
         ] {
             counted.retain(&names);
         }

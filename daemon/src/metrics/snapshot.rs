@@ -72,6 +72,21 @@ pub struct ConnectorFigures {
     pub rss_bytes: Option<u64>,
     /// Records that a sink has still to commit.
     pub lag: Option<u64>,
+    /// What became of its workers' log records, by place.
+    pub logs: Vec<LogFigures>,
+}
+
+/// Log records of one connector and one place since the daemon was started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFigures {
+    /// The place.
+    pub place: String,
+    /// Records that it has taken.
+    pub delivered: u64,
+    /// Records that were not delivered.
+    pub dropped: u64,
+    /// Attempts that failed.
+    pub errors: u64,
 }
 
 impl Snapshot {
@@ -112,6 +127,9 @@ impl Snapshot {
             it.rss_bytes.map(float)
         }));
         all.push(figure(&families::CONNECTOR_LAG, |it| it.lag.map(float)));
+        all.push(self.logs(&families::LOG_DELIVERED, |logs| logs.delivered));
+        all.push(self.logs(&families::LOG_DROPPED, |logs| logs.dropped));
+        all.push(self.logs(&families::LOG_ERRORS, |logs| logs.errors));
         all
     }
 
@@ -134,6 +152,16 @@ impl Snapshot {
                 let value = f64::from(u8::from(of(connector) == word));
                 let labels = [connector.name.as_str(), &super::word(word)];
                 metric(family, &labels, value)
+            })
+        });
+        built(family, metrics.collect())
+    }
+
+    fn logs(&self, family: &Family, of: fn(&LogFigures) -> u64) -> MetricFamily {
+        let metrics = self.connectors.iter().flat_map(|connector| {
+            connector.logs.iter().map(move |logs| {
+                let labels = [connector.name.as_str(), &logs.place];
+                metric(family, &labels, float(of(logs)))
             })
         });
         built(family, metrics.collect())

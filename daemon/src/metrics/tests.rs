@@ -24,6 +24,12 @@ fn figures(connector: &str) -> ConnectorFigures {
         cpu_ns: Some(1_250_000_000),
         rss_bytes: Some(300 << 20),
         lag: Some(7),
+        logs: vec![LogFigures {
+            place: "kafka".into(),
+            delivered: 5,
+            dropped: 1,
+            errors: 2,
+        }],
     }
 }
 
@@ -35,7 +41,6 @@ fn full() -> (Metrics, Snapshot) {
     metrics.worker_ended(&orders, WorkerEnd::Scaled);
     metrics.tasks_restarted(&orders, 2);
     metrics.scaled(&orders, Direction::Up);
-    metrics.log_events(&orders, "kafka", 5, 1);
     let took = Duration::from_secs(12);
     let (kind, outcome) = (OperationKind::Update, Outcome::RolledBack);
     metrics.operation_ended(Kind::Connector, kind, outcome, took);

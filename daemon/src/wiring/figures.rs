@@ -2,7 +2,8 @@
 
 use crate::fleet::usage;
 use crate::http::seams::Figures;
-use crate::metrics::{ConnectorFigures, DaemonFigures, Metrics, Snapshot};
+use crate::log_delivery::{Deliveries, LogDeliveryStatus, PlaceKind};
+use crate::metrics::{ConnectorFigures, DaemonFigures, LogFigures, Metrics, Snapshot};
 use crate::reconcile::Reconciler;
 use crate::sampling::{ConnectorSample, Lags, Sample, Samples};
 use crate::store::{Store, StoreError, Stored, now_ms};
@@ -24,6 +25,7 @@ pub(super) struct Gather {
     pub reconciler: Reconciler,
     pub samples: Samples,
     pub lags: Lags,
+    pub deliveries: Deliveries,
     pub metrics: Metrics,
     pub runtimes: usize,
     pub started_ms: u64,
@@ -153,7 +155,18 @@ impl Gather {
             cpu_ns: sample.cpu_ns.get(&object.id).copied(),
             rss_bytes,
             lag: self.lags.of(&object.name).map(|lag| lag.total),
+            logs: self.deliveries.of(&object.name).iter().map(logs).collect(),
         }
+    }
+}
+
+fn logs((place, status): &(PlaceKind, LogDeliveryStatus)) -> LogFigures {
+    let counters = status.counters;
+    LogFigures {
+        place: place.to_string(),
+        delivered: counters.delivered,
+        dropped: counters.dropped,
+        errors: counters.errors,
     }
 }
 
@@ -177,6 +190,7 @@ mod tests {
             warnings: Vec::new(),
             created_ms: 1,
             ended_ms: Some(ended_ms),
+            restart: None,
         }
     }
 

@@ -221,6 +221,7 @@ pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result
         reconciler: reconciler.clone(),
         samples,
         lags,
+        deliveries: deliveries.clone(),
         metrics: metrics.clone(),
         runtimes: infos.len(),
         started_ms,
