@@ -49,14 +49,16 @@ pub(crate) fn watch(step: &mut Step<'_>, target: &Target) {
             since_ms,
             looks,
             answers,
+            works,
         } = worker.state
         else {
             continue;
         };
-        let bound_ms = if answers {
-            step.timing.worker_start_ms
+        let silent_ms = step.timing.silent_worker_ms;
+        let bound_ms = if answers || works {
+            step.timing.worker_start_ms.max(silent_ms)
         } else {
-            step.timing.silent_worker_ms
+            silent_ms
         };
         let is_over = step.now_ms.saturating_sub(since_ms) >= bound_ms;
         let stopping = step.progress.stopping.contains_key(&worker.id);
@@ -86,6 +88,7 @@ pub(crate) fn outlook(step: &mut Step<'_>) {
             since_ms,
             looks,
             answers,
+            ..
         } if looks >= LOOKS_MIN && step.now_ms.saturating_sub(since_ms) >= UNWELL_MIN_MS => {
             Some((worker, since_ms, answers))
         }

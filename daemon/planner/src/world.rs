@@ -268,6 +268,9 @@ pub enum WorkerState {
         looks: u32,
         /// Whether it answers at all: it says then that it is not in its group.
         answers: bool,
+        /// Whether it has used CPU time since the look before. A frozen process uses none; one that
+        /// does may only be short of it.
+        works: bool,
     },
     /// It is proven dead.
     Dead(Exit),

@@ -22,10 +22,11 @@ use std::time::Duration;
 /// Time between two questions for a connector's topics.
 const TOPICS_PERIOD_MS: u64 = 10_000;
 
-/// How long a worker may take to say that it is well. A look must end soon, also at a frozen one.
-const HEALTH_LIMIT: Duration = Duration::from_secs(2);
-/// How long one that did not may take to say anything else.
-const SIGN_LIMIT: Duration = Duration::from_secs(1);
+/// How long a worker may take to say that it is well. A look must end soon, also at a frozen one;
+/// one that is under load takes a second.
+const HEALTH_LIMIT: Duration = Duration::from_secs(3);
+/// For so long only that is asked; then, besides, whether it says anything at all.
+const SIGN_AFTER: Duration = Duration::from_millis(1_500);
 /// How long the connector's configuration and status may take together.
 const ASK_LIMIT: Duration = Duration::from_secs(4);
 /// A worker that has a member id and is so old has been ready, also when an earlier daemon saw it.
@@ -56,7 +57,9 @@ pub(super) async fn look(inner: &Inner, situation: &Situation, memory: &Memory) 
         .find(|((word, _), seen)| *word == Word::Well && seen.stopping_since_ms.is_none())
         .and_then(|((_, client), _)| client.clone());
     let words: Vec<Word> = heard.into_iter().map(|(word, _)| word).collect();
-    let workers = memory.with(|facts| workers(&listed, &words, &mut facts.silences, began_ms));
+    let cpu = cpu_of_unwell(inner, &listed, &words).await;
+    let workers =
+        memory.with(|facts| workers(&listed, &words, &cpu, &mut facts.silences, began_ms));
     let live: BTreeSet<String> = listed
         .iter()
         .filter(|seen| !seen.state.is_dead())
@@ -113,20 +116,59 @@ async fn hear(inner: &Inner, listed: &[SeenWorker]) -> Vec<(Word, Option<Connect
         else {
             return (Word::None, None);
         };
-        let word = match client.clone().within(HEALTH_LIMIT).health().await {
-            Ok(true) => Word::Well,
-            Ok(false) => Word::Outside,
-            Err(_) if client.clone().within(SIGN_LIMIT).answers().await => Word::Outside,
-            Err(_) => Word::Silent,
-        };
-        (word, Some(client))
+        (word(&client).await, Some(client))
     });
     futures_util::future::join_all(asking).await
+}
+
+async fn word(client: &ConnectClient) -> Word {
+    let patient = client.clone().within(HEALTH_LIMIT);
+    let mut health = std::pin::pin!(patient.health());
+    let early = tokio::time::timeout(SIGN_AFTER, &mut health).await;
+    let (well, answers) = match early {
+        Ok(Err(_)) => (early, client.clone().within(SIGN_AFTER).answers().await),
+        Ok(answer) => (Ok(answer), true),
+        Err(_) => {
+            let hasty = client.clone().within(HEALTH_LIMIT - SIGN_AFTER);
+            let (late, answers) = tokio::join!(health, hasty.answers());
+            (Ok(late), answers)
+        }
+    };
+    match well {
+        Ok(Ok(true)) => Word::Well,
+        Ok(Ok(false)) => Word::Outside,
+        _ if answers => Word::Outside,
+        _ => Word::Silent,
+    }
+}
+
+/// CPU time of the workers that are not well, in nanoseconds.
+async fn cpu_of_unwell(
+    inner: &Inner,
+    listed: &[SeenWorker],
+    words: &[Word],
+) -> BTreeMap<String, u64> {
+    let unwell: Vec<SeenWorker> = listed
+        .iter()
+        .zip(words)
+        .filter(|(_, word)| matches!(word, Word::Outside | Word::Silent))
+        .map(|(seen, _)| seen.clone())
+        .collect();
+    if unwell.is_empty() {
+        return BTreeMap::new();
+    }
+    let fleet = inner.parts.fleet.clone();
+    let read = move || {
+        let used = |seen: &SeenWorker| Some((seen.worker.to_string(), fleet.usage(seen)?.cpu_ns));
+        unwell.iter().filter_map(used).collect()
+    };
+    tokio::task::spawn_blocking(read).await.unwrap_or_default()
 }
 
 fn workers(
     listed: &[SeenWorker],
     words: &[Word],
+    cpu: &BTreeMap<String, u64>,
     silences: &mut BTreeMap<String, Silence>,
     now_ms: u64,
 ) -> Vec<Worker> {
@@ -144,11 +186,12 @@ fn workers(
             Word::Outside | Word::Silent
                 if silence.ready_once && seen.stopping_since_ms.is_none() =>
             {
-                let (since_ms, looks) = silence.unwell(now_ms);
+                let unwell = silence.unwell(now_ms, cpu.get(seen.worker.as_str()).copied());
                 WorkerState::Unwell {
-                    since_ms,
-                    looks,
+                    since_ms: unwell.since_ms,
+                    looks: unwell.looks,
                     answers: *word == Word::Outside,
+                    works: unwell.works,
                 }
             }
             Word::None | Word::Outside | Word::Silent => WorkerState::Starting,

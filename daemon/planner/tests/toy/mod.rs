@@ -216,7 +216,7 @@ impl Toy {
     }
 
     /// A live worker answers no more, or answers that it is not in its group.
-    pub fn unwell(&mut self, worker: usize, answers: bool) {
+    pub fn unwell(&mut self, worker: usize, answers: bool, works: bool) {
         self.say(if answers {
             "a worker loses its group"
         } else {
@@ -226,6 +226,7 @@ impl Toy {
             since_ms: self.now_ms,
             looks: 1,
             answers,
+            works,
         };
         self.live();
     }

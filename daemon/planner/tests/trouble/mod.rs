@@ -35,7 +35,7 @@ fn a_cluster_that_is_away_is_said_and_nobody_is_killed_or_started_for_it() {
     toy.kafka(true);
     toy.run_for(10_000);
     toy.kafka(false);
-    toy.unwell(0, true);
+    toy.unwell(0, true, true);
     toy.run_for(120_000);
     assert!(last(&toy).contains("Degraded | waits for"), "{}", toy.text);
     assert_eq!(toy.count("kill worker"), 0);
@@ -53,7 +53,7 @@ fn a_frozen_worker_is_killed_after_its_bound_and_replaced() {
     let mut toy = settled();
     toy.kafka(true);
     toy.run_for(3_000);
-    toy.unwell(0, false);
+    toy.unwell(0, false, false);
     toy.run_for(60_000);
     assert_eq!(toy.count("kill worker w1"), 1, "{}", toy.text);
     assert!(last(&toy).ends_with("Running/Running"), "{}", toy.text);
@@ -61,9 +61,20 @@ fn a_frozen_worker_is_killed_after_its_bound_and_replaced() {
 }
 
 #[test]
+fn a_worker_that_works_and_is_late_with_its_answers_has_more_time() {
+    let mut toy = settled();
+    toy.kafka(true);
+    toy.unwell(0, false, true);
+    toy.run_for(50_000);
+    assert_eq!(toy.count("kill"), 0, "{}", toy.text);
+    toy.run_for(20_000);
+    assert_eq!(toy.count("kill worker w1"), 1, "{}", toy.text);
+}
+
+#[test]
 fn a_frozen_worker_is_left_alone_while_the_cluster_may_be_the_cause() {
     let mut toy = settled();
-    toy.unwell(0, false);
+    toy.unwell(0, false, false);
     toy.run_for(300_000);
     assert_eq!(
         toy.count("kill"),
