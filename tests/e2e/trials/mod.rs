@@ -11,8 +11,8 @@ mod secrets;
 mod seed;
 mod side_by_side;
 mod supervision;
-mod verdicts;
 mod upgrade;
+mod verdicts;
 
 use e2e::world::TrialFn;
 
