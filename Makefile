@@ -61,6 +61,23 @@ checker-mutants: ## does the checker find every fault that is put before it?
 	@$(CARGO) build $(LOCKED) --quiet --package checker
 	@target/debug/checker mutants
 
+# What decides a run of chaos: how many rounds, which ones.
+N ?= 20
+SEED ?= 1
+CHAOS := $(CARGO) test $(LOCKED) --package e2e --test chaos --
+
+.PHONY: chaos
+chaos: fetch ## faults at random under load: N=20 SEED=1; REPORT=1 puts the figures into docs/
+	$(CHAOS) rounds $(N) $(SEED) $(if $(REPORT),report)
+
+.PHONY: chaos-promises
+chaos-promises: fetch ## EXACTLY_ONCE and AT_LEAST_ONCE side by side, workers killed in turn: N, SEED, REPORT
+	$(CHAOS) promises $(N) $(SEED) $(if $(REPORT),report)
+
+.PHONY: chaos-steps
+chaos-steps: fetch ## the daemon dies between each two steps of create, change and delete
+	$(CHAOS) steps
+
 .PHONY: docs
 docs: build ## write docs/ anew from the provider's schema
 	$(PROVIDER) docs docs

@@ -3,6 +3,7 @@
 pub mod cluster_lookup;
 pub mod commands;
 pub mod config;
+pub mod failpoint;
 pub mod fleet;
 pub mod http;
 pub mod kafka;

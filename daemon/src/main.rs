@@ -44,6 +44,9 @@ enum Command {
     Tail(TailArgs),
     /// Looks at this machine and says what to do.
     Doctor,
+    /// Names of the points at which this build can be made to die.
+    #[cfg(feature = "failpoints")]
+    Failpoints,
     #[command(flatten)]
     Client(ClientCommand),
 }
@@ -88,6 +91,13 @@ async fn run(line: Line) -> ExitCode {
         Command::Runtime(command) => runtimes(&common, &command, &environment).await,
         Command::Tail(arguments) => records(&common, &arguments, &environment).await,
         Command::Doctor => doctor(&common, &environment),
+        #[cfg(feature = "failpoints")]
+        Command::Failpoints => {
+            for point in runnel::failpoint::all() {
+                println!("{point}");
+            }
+            Ok(())
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,7 +1,8 @@
 //! The daemon as a process of its own, as people run it.
 
-use crate::process::{binary, run, tail, wait_for};
+use crate::process::{binary, run, signal, tail, wait_for};
 use anyhow::{Context as _, Result, bail};
+use rustix::process::Signal;
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -11,29 +12,65 @@ use std::time::{Duration, Instant};
 /// Shorter than the defaults, so that a trial sees what is said after them.
 const TIMING: &str = "[timing]\nprobe_ms = 5000\nsilent_worker_ms = 10000\n";
 
+/// Longer than any call of the API may take, a wait for an operation included.
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+
+/// How a daemon is started where the usual way does not do.
+#[derive(Clone, Debug)]
+pub struct Manner {
+    /// The program, shim included.
+    pub program: PathBuf,
+    /// Further lines of `runnel.toml`.
+    pub settings: String,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Self {
+            program: binary("runnel"),
+            settings: TIMING.to_owned(),
+        }
+    }
+}
+
 /// A running daemon; all its workers are stopped when it is dropped.
 pub struct Daemon {
     folder: PathBuf,
+    program: PathBuf,
     child: Option<Child>,
     port: u16,
+    client: reqwest::blocking::Client,
 }
 
 impl Daemon {
     /// Writes a configuration, registers both runtimes, starts.
     pub fn start(folder: &Path, runtimes: &[(&str, &str)]) -> Result<Self> {
-        Self::start_with(folder, runtimes, TIMING)
+        Self::start_as(folder, runtimes, &Manner::default())
     }
 
     /// As [`Daemon::start`], with further lines of `runnel.toml`.
     pub fn start_with(folder: &Path, runtimes: &[(&str, &str)], more: &str) -> Result<Self> {
+        let manner = Manner {
+            settings: format!("{more}\n"),
+            ..Manner::default()
+        };
+        Self::start_as(folder, runtimes, &manner)
+    }
+
+    /// As [`Daemon::start`], in another manner.
+    pub fn start_as(folder: &Path, runtimes: &[(&str, &str)], manner: &Manner) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let port = free_port()?;
         let mut daemon = Self {
             folder: folder.to_owned(),
+            program: manner.program.clone(),
             child: None,
             port,
+            client: reqwest::blocking::Client::builder()
+                .timeout(ANSWER_LIMIT)
+                .build()?,
         };
-        daemon.write_config(more)?;
+        daemon.write_config(&manner.settings)?;
         for (name, home) in runtimes {
             run(daemon.command(&["runtime", "add", name, "--home", home]))?;
         }
@@ -54,7 +91,7 @@ impl Daemon {
     /// A `runnel` command with this daemon's configuration.
     pub fn command(&self, arguments: &[&str]) -> &mut Command {
         // Leaked on purpose: a builder that outlives the statement reads better in tests.
-        let command = Box::leak(Box::new(Command::new(binary("runnel"))));
+        let command = Box::leak(Box::new(Command::new(&self.program)));
         command
             .args(arguments)
             .arg("--config")
@@ -72,7 +109,7 @@ impl Daemon {
             .create(true)
             .append(true)
             .open(self.log_path())?;
-        let mut command = Command::new(binary("runnel"));
+        let mut command = Command::new(&self.program);
         command
             .arg("daemon")
             .arg("--config")
@@ -97,6 +134,30 @@ impl Daemon {
             bail!("the daemon ended by itself: {status}");
         }
         Ok(())
+    }
+
+    /// SIGTERM, as a service manager ends it; workers go on.
+    pub fn end(&mut self) -> Result<()> {
+        let mut child = self.child.take().context("the daemon runs")?;
+        signal(child.id(), Signal::TERM)?;
+        wait_for(
+            "the daemon to end after SIGTERM",
+            Duration::from_secs(20),
+            || Ok(child.try_wait()?.is_some()),
+        )
+        .inspect_err(|_| {
+            let _ = child.kill();
+        })
+    }
+
+    /// True when it is not there, because it has ended by itself or was never started.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        if let Some(child) = &mut self.child
+            && child.try_wait()?.is_some()
+        {
+            self.child = None;
+        }
+        Ok(self.child.is_none())
     }
 
     /// Its process id.
@@ -131,18 +192,38 @@ impl Daemon {
 
     /// `GET` with the root token.
     pub fn get_text(&self, path: &str) -> Result<String> {
-        let token = fs::read_to_string(self.token_file())?;
-        let client = reqwest::blocking::Client::new();
-        let answer = client
-            .get(format!("{}{path}", self.endpoint()))
-            .bearer_auth(token.trim())
-            .send()?;
-        let status = answer.status();
-        let body = answer.text()?;
-        if !status.is_success() {
+        let (status, body) = self.send_text(reqwest::Method::GET, path, None)?;
+        if status != 200 {
             bail!("GET {path}: {status}: {body}");
         }
         Ok(body)
+    }
+
+    /// Sends a request with the root token: status and body. No answer at all is an error.
+    pub fn send(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<&serde_json::Value>,
+    ) -> Result<(u16, serde_json::Value)> {
+        let (status, text) = self.send_text(method, path, body)?;
+        Ok((status, serde_json::from_str(&text)?))
+    }
+
+    fn send_text(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<&serde_json::Value>,
+    ) -> Result<(u16, String)> {
+        let token = fs::read_to_string(self.token_file())?;
+        let url = format!("{}{path}", self.endpoint());
+        let mut request = self.client.request(method, url).bearer_auth(token.trim());
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send()?;
+        Ok((answer.status().as_u16(), answer.text()?))
     }
 
     /// Process ids of a connector's live workers.

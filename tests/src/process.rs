@@ -1,6 +1,7 @@
 //! Commands, waits and places that everything here uses.
 
 use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -50,6 +51,15 @@ pub fn run(command: &mut Command) -> Result<String> {
         );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Sends a signal to a process that is known to be ours.
+pub fn signal(pid: u32, signal: Signal) -> Result<()> {
+    let pid = i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .with_context(|| format!("{pid} is no process id"))?;
+    kill_process(pid, signal).with_context(|| format!("signal process {pid:?}"))
 }
 
 /// Asks every 50 ms until the answer is yes, or fails after `limit`.

@@ -17,9 +17,10 @@ fn script() -> PathBuf {
 }
 
 impl Rig {
-    /// Starts the broker and both databases.
-    pub fn up(folder: &Path) -> Result<Self> {
-        run(Command::new(script()).arg("up").arg(folder))?;
+    /// Starts servers: `broker`, `mariadb`, `postgres`; all of them if none is named.
+    pub fn up(folder: &Path, parts: &[&str]) -> Result<Self> {
+        let flags = parts.iter().map(|part| format!("--{part}"));
+        run(Command::new(script()).arg("up").arg(folder).args(flags))?;
         let mut rig = Self {
             folder: folder.to_owned(),
             facts: BTreeMap::new(),
@@ -74,6 +75,25 @@ impl Rig {
             .arg(&self.folder)
             .arg(part))
         .map(drop)
+    }
+
+    /// SIGKILL; its data stays.
+    pub fn kill(&self, part: &str) -> Result<()> {
+        run(Command::new(script())
+            .arg("kill")
+            .arg(&self.folder)
+            .arg(part))
+        .map(drop)
+    }
+
+    /// Process id of a server that runs.
+    pub fn pid(&self, part: &str) -> Result<u32> {
+        let text = run(Command::new(script()).arg("env").arg(&self.folder))?;
+        let key = format!("RIG_{}_PID=", part.to_uppercase());
+        let pid = text.lines().find_map(|line| line.strip_prefix(&key));
+        Ok(pid
+            .with_context(|| format!("{part} does not run"))?
+            .parse()?)
     }
 
     /// Runs SQL in MariaDB as root and gives what it prints.

@@ -1,6 +1,6 @@
 //! What the trials share: servers, daemon, provider mirror, archives.
 
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, Manner};
 use crate::process::{profile, repository, run, tail};
 use crate::rig::{self, Rig};
 use crate::terraform::{self, Terraform};
@@ -26,8 +26,14 @@ pub struct World {
 }
 
 impl World {
-    /// Builds, downloads, starts.
+    /// Builds, downloads, starts everything in the usual way.
     pub fn set_up() -> Result<Self> {
+        Self::build()?;
+        Self::set_up_as(&[], &Manner::default(), |_| Ok(()))
+    }
+
+    /// Builds daemon and provider.
+    pub fn build() -> Result<()> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
         build.current_dir(repository()).args(["build", "-q"]);
@@ -35,7 +41,16 @@ impl World {
         if profile() == "release" {
             build.arg("--release");
         }
-        run(&mut build)?;
+        run(&mut build).map(drop)
+    }
+
+    /// As [`World::set_up`], with a choice of servers, another daemon, and something to do with the
+    /// daemon's folder before there is anything in it. What is needed has been built.
+    pub fn set_up_as(
+        parts: &[&str],
+        manner: &Manner,
+        prepare: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<Self> {
         let places = rig::fetch()?;
         let folder = tempfile::Builder::new().prefix("runnel-e2e-").tempdir()?;
         // Database servers run under users of their own and must get in.
@@ -44,7 +59,7 @@ impl World {
             std::os::unix::fs::PermissionsExt::from_mode(0o755),
         )?;
         let cli_config = terraform::mirror(folder.path())?;
-        let rig = Rig::up(&folder.path().join("rig"))?;
+        let rig = Rig::up(&folder.path().join("rig"), parts)?;
         let home = |key: &str| {
             places
                 .get(key)
@@ -55,7 +70,10 @@ impl World {
             ("3.9", home("RIG_RUNTIME_3_9")?),
             ("4.3", home("RIG_RUNTIME_4_3")?),
         ];
-        let daemon = Daemon::start(&folder.path().join("daemon"), &runtimes)?;
+        let home = folder.path().join("daemon");
+        std::fs::create_dir_all(&home)?;
+        prepare(&home)?;
+        let daemon = Daemon::start_as(&home, &runtimes, manner)?;
         Ok(Self {
             daemon,
             rig,
@@ -96,6 +114,15 @@ impl World {
     pub fn other_daemon(&self, name: &str, more: &str) -> Result<Daemon> {
         let runtimes = [("4.3", self.place("RIG_RUNTIME_4_3")?)];
         Daemon::start_with(&self.scratch(&format!("daemon-{name}")), &runtimes, more)
+    }
+
+    /// As [`World::other_daemon`], with both runtimes and in another manner.
+    pub fn other_daemon_as(&self, name: &str, manner: &Manner) -> Result<Daemon> {
+        let runtimes = [
+            ("3.9", self.place("RIG_RUNTIME_3_9")?),
+            ("4.3", self.place("RIG_RUNTIME_4_3")?),
+        ];
+        Daemon::start_as(&self.scratch(&format!("daemon-{name}")), &runtimes, manner)
     }
 
     /// A Terraform configuration for a trial on another daemon.

@@ -116,6 +116,58 @@ pub enum Action {
     Vanish(Option<Ending>),
 }
 
+impl Action {
+    /// Every [`Action::kind`].
+    pub const KINDS: [&'static str; 20] = [
+        "make-topics",
+        "start-worker",
+        "stop-worker",
+        "kill-worker",
+        "bury-worker",
+        "preflight",
+        "create-stopped",
+        "stop-connector",
+        "record-offsets",
+        "restore-offsets",
+        "put-config",
+        "resume",
+        "pause",
+        "restart-failed",
+        "restart-task",
+        "delete-topics",
+        "leave-topics-for-later",
+        "roll-back",
+        "conclude",
+        "vanish",
+    ];
+
+    /// What is done, without to whom: the name of a step.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::MakeTopics => "make-topics",
+            Self::StartWorker(_) => "start-worker",
+            Self::StopWorker(_) => "stop-worker",
+            Self::KillWorker(_) => "kill-worker",
+            Self::BuryWorker(_) => "bury-worker",
+            Self::Preflight(_) => "preflight",
+            Self::CreateStopped(_) => "create-stopped",
+            Self::StopConnector => "stop-connector",
+            Self::RecordOffsets => "record-offsets",
+            Self::RestoreOffsets => "restore-offsets",
+            Self::PutConfig(_) => "put-config",
+            Self::Resume => "resume",
+            Self::Pause => "pause",
+            Self::RestartFailed => "restart-failed",
+            Self::RestartTask(_) => "restart-task",
+            Self::DeleteTopics => "delete-topics",
+            Self::LeaveTopicsForLater => "leave-topics-for-later",
+            Self::RollBack { .. } => "roll-back",
+            Self::Conclude(_) => "conclude",
+            Self::Vanish(_) => "vanish",
+        }
+    }
+}
+
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let which = |which: &Which| match which {

@@ -17,7 +17,7 @@ pub(crate) fn next(step: &mut Step<'_>) {
         .as_ref()
         .map(|problem| problem.message.clone());
     workers::bury(step);
-    workers::kill_overdue(step);
+    workers::pursue_stops(step);
     let alive: Vec<String> = workers::alive(step)
         .map(|worker| worker.id.clone())
         .collect();

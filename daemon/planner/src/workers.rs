@@ -17,8 +17,15 @@ const STARTS_MAX: u32 = 2;
 const KILL_GRACE_MS: u64 = 5_000;
 
 /// Buries dead workers, and counts as one failure what died young and unasked since the last look.
+///
+/// A worker that had run well is no failed start, however young: whoever kills one every minute
+/// must not make the next one wait, and an operation must not fail for it.
 pub(crate) fn bury(step: &mut Step<'_>) {
     let mut died_young = false;
+    let ran_well = step
+        .progress
+        .good_since_ms
+        .is_some_and(|since_ms| step.now_ms.saturating_sub(since_ms) >= step.timing.settle_ms);
     for worker in &step.seen.workers {
         let WorkerState::Dead(exit) = &worker.state else {
             continue;
@@ -33,7 +40,7 @@ pub(crate) fn bury(step: &mut Step<'_>) {
         let reason = format!("worker {} died ({}): {cause}", worker.id, exit.how);
         let young = step.now_ms.saturating_sub(worker.started_ms) < SHORT_LIFE_MS;
         // A worker that runs out of memory every few minutes is a loop too.
-        died_young |= young || exit.out_of_memory;
+        died_young |= young && !ran_well || exit.out_of_memory;
         if young {
             step.progress.halt = halt(exit, &reason);
         }
@@ -79,7 +86,7 @@ pub(crate) fn topics(step: &mut Step<'_>, _which: Which, _target: &Target) -> St
 
 /// Workers that were started with something else than wanted, or before a restart was asked, go.
 pub(crate) fn replace(step: &mut Step<'_>, which: Which, target: &Target) -> Stage {
-    kill_overdue(step);
+    pursue_stops(step);
     let outdated: Vec<&Worker> = alive(step)
         .filter(|worker| !is_current(step, target, worker))
         .collect();
@@ -276,8 +283,16 @@ pub(crate) fn stop(step: &mut Step<'_>, id: String) {
     }
 }
 
-/// Kills what was told to stop and did not, although its shim should have seen to it.
-pub(crate) fn kill_overdue(step: &mut Step<'_>) {
+/// Tells again who was not told after all, because the daemon died between deciding it and doing
+/// it; kills what was told to stop and did not, although its shim should have seen to it.
+pub(crate) fn pursue_stops(step: &mut Step<'_>) {
+    let untold: Vec<String> = alive(step)
+        .filter(|worker| worker.stopping_since_ms.is_none())
+        .filter(|worker| step.progress.stopping.contains_key(&worker.id))
+        .map(|worker| worker.id.clone())
+        .collect();
+    step.actions
+        .extend(untold.into_iter().map(Action::StopWorker));
     let limit_ms = step.timing.stop_deadline_ms + KILL_GRACE_MS;
     let overdue: Vec<String> = alive(step)
         .filter_map(|worker| step.progress.stopping.get_key_value(&worker.id))

@@ -204,6 +204,28 @@ fn a_killed_worker_is_buried_and_replaced() {
 }
 
 #[test]
+fn workers_that_ran_well_are_no_failed_starts_however_often_they_are_killed() {
+    let mut toy = settled();
+    for _ in 0..6 {
+        toy.kill_workers();
+        toy.run(PASSES);
+        assert_eq!(toy.progress.worker_back_off.failures, 0, "{}", toy.text);
+    }
+    assert!(!toy.text.contains("next start in"), "{}", toy.text);
+}
+
+#[test]
+fn a_worker_that_was_to_stop_and_was_not_told_is_told_by_the_next_daemon() {
+    let mut toy = settled();
+    let worker = toy.seen.workers[0].id.clone();
+    // Stored before the actions are done; the daemon died in between.
+    toy.progress.stopping.insert(worker.clone(), toy.now_ms);
+    toy.run(PASSES);
+    let told = format!("stop worker {worker}");
+    assert!(toy.text.contains(&told), "{}", toy.text);
+}
+
+#[test]
 fn a_restart_replaces_workers_one_by_one() {
     let mut toy = Toy::new();
     toy.put(Spec {

@@ -346,18 +346,20 @@ impl Fleet {
                 Err(FleetError::TooEarly(worker.clone()))
             };
         };
-        let asked = run.join(STOP);
-        if !asked.exists() {
-            let stop = StopAsked { since_ms: now_ms() };
-            write_json(&asked, &stop).map_err(failed("write", &asked))?;
-        }
         let handle = shim.open().map_err(failed("signal", &run))?;
         let signal = match handle {
             Some(handle) => handle.signal(Signal::TERM),
             // Nobody would end it after the deadline; and without a shim it must not go on.
             None => signal(started.as_ref(), Signal::KILL),
         };
-        signal.map_err(failed("signal", &run))
+        signal.map_err(failed("signal", &run))?;
+        // Noted when it is done, so that a note is never of a stop that nobody heard of.
+        let asked = run.join(STOP);
+        if !asked.exists() {
+            let stop = StopAsked { since_ms: now_ms() };
+            write_json(&asked, &stop).map_err(failed("write", &asked))?;
+        }
+        Ok(())
     }
 
     /// Kills a worker and, if need be, its shim. `Ok` is a proof of death. Takes up to 5 s.

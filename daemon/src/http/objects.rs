@@ -3,6 +3,7 @@
 use super::error::ApiError;
 use super::request::{self, ObjectName};
 use super::{Api, Route, Shared, route};
+use crate::failpoint::{self, Moment};
 use crate::store::{Declared, Precondition, PutOutcome, PutRequest, Stored};
 use axum::Json;
 use axum::body::Body;
@@ -118,6 +119,7 @@ async fn put_object<S: Noun>(
         .store
         .run(move |store| store.put(&request, compute))
         .await?;
+    failpoint::reach(Moment::After, "commit-put");
     let is_new = matches!(&outcome, PutOutcome::Changed { operation, object, .. }
         if operation.kind == OperationKind::Create && object.object.generation.0 == 1);
     if matches!(outcome, PutOutcome::Changed { .. }) {
@@ -135,6 +137,7 @@ async fn put_object<S: Noun>(
     } else {
         StatusCode::OK
     };
+    failpoint::reach(Moment::Before, "answer-put");
     Ok((status, [(header::ETAG, tag)], Json(answer)).into_response())
 }
 
@@ -156,7 +159,9 @@ async fn delete_object<S: Noun>(
         .store
         .run(move |store| store.begin_delete(S::KIND, &name, if_match))
         .await?;
+    failpoint::reach(Moment::After, "commit-delete");
     api.wake.wake();
+    failpoint::reach(Moment::Before, "answer-delete");
     Ok(Json(Deleted {
         operation: outcome.into_operation(),
     }))

@@ -5,6 +5,7 @@ use super::aim;
 use super::goal::{Prepared, Situation, chain};
 use super::memory::Memory;
 use super::observe;
+use crate::failpoint::{self, Moment};
 use crate::fleet::{ConnectClient, FleetError, RestError, SeenWorker, WorkerId};
 use crate::kafka::{KafkaAdmin, KafkaError, TopicOutcome, TopicWanted};
 use crate::metrics::WorkerEnd;
@@ -65,9 +66,11 @@ pub(super) async fn all(
         progress: decided.progress.clone(),
     };
     for action in &decided.actions {
+        failpoint::reach(Moment::Before, action.kind());
         job.act(action)
             .await
             .map_err(|error| anyhow::anyhow!("{}: {action}: {}", situation.name, chain(&error)))?;
+        failpoint::reach(Moment::After, action.kind());
     }
     Ok(())
 }

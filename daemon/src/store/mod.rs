@@ -147,6 +147,15 @@ impl StoreError {
             Self::Refused(problem) => (**problem).clone(),
             Self::Closed => Problem::new(ErrorCode::Unavailable, "the daemon's store is closed")
                 .detail(self.to_string()),
+            Self::Sql(rusqlite::Error::SqliteFailure(error, _))
+                if error.code == rusqlite::ErrorCode::DiskFull =>
+            {
+                Problem::new(
+                    ErrorCode::Unavailable,
+                    "the disk with the daemon's data is full",
+                )
+                .hint("nothing was changed; free some space and try again")
+            }
             _ => Problem::new(ErrorCode::Internal, "the daemon's store failed")
                 .hint("the daemon's log has the cause"),
         }

@@ -3,6 +3,7 @@
 use super::operations::{self, Advance};
 use super::rows::{column, from_json, int, uint};
 use super::{Declared, Store, StoreError, generations, now_ms};
+use crate::failpoint::{self, Moment};
 use runnel_api::arn::Incarnation;
 use runnel_api::capacity::Capacity;
 use runnel_api::connector::ConnectorSpec;
@@ -192,6 +193,7 @@ impl Store {
                     params![kind.singular(), name.as_str(), int(now_ms())],
                 )
                 .map_err(StoreError::Sql)?;
+                failpoint::reach(Moment::Before, "commit-delete");
                 return Ok(DeleteOutcome::Accepted(fresh));
             }
             let done = operations::done(fresh);

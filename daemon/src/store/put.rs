@@ -5,6 +5,7 @@ use super::operations::{self, busy};
 use super::rows::{int, to_json};
 use super::seal::Place;
 use super::{Declared, Reference, Store, StoreError, generations, now_ms};
+use crate::failpoint::{self, Moment};
 use runnel_api::arn::Incarnation;
 use runnel_api::object::Generation;
 use runnel_api::{
@@ -138,6 +139,7 @@ impl Store {
             let object = find::<S>(tx, &request.name)?
                 .map(Box::new)
                 .ok_or_else(|| not_found(S::KIND, &request.name))?;
+            failpoint::reach(Moment::Before, "commit-put");
             Ok(PutOutcome::Changed {
                 object,
                 operation,

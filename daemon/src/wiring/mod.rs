@@ -6,6 +6,7 @@ mod figures;
 
 use crate::commands::Check;
 use crate::config::{self, Config, Environment};
+use crate::failpoint;
 use crate::fleet::{Fleet, Redactor};
 use crate::http::seams::{Host, Live, LiveStatus, Stop, Wake};
 use crate::http::{self, Api};
@@ -163,6 +164,7 @@ fn worker_log(file: &Path) -> Option<WorkerLog> {
 /// Runs the daemon until SIGTERM, SIGINT or `POST /api/v1/shutdown`. Workers go on, unless that
 /// request says otherwise.
 pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result<()> {
+    failpoint::watch(&config.data_dir);
     let store = Store::open(&config.data_dir)?;
     let registry = registry(&config, environment).await;
     let infos: Vec<RuntimeInfo> = registry

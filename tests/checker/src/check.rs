@@ -10,13 +10,13 @@ use crate::timing::Times;
 use crate::verdict::{Finding, Mode, Verdict};
 
 /// Collects what it sees; memory grows with the number of different rows and versions, not with repeats.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Checker {
     found: Found,
     kind: Kind,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Kind {
     Rows(Box<RowCheck>),
     Counter(Counters),
@@ -24,7 +24,7 @@ enum Kind {
 }
 
 /// What was found so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Found {
     pub(crate) verdict: Verdict,
     pub(crate) times: Times,

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 const LEAP: u64 = 100_000_000;
 
 /// The series of every task.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Counters(BTreeMap<String, Series>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Series {
     partition: i32,
     sequence: Sequence<()>,

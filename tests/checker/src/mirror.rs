@@ -8,14 +8,14 @@ use crate::sequence::Sequence;
 use std::collections::{BTreeMap, HashMap};
 
 /// Both topics, by partition.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Mirror {
     source: String,
     copy: String,
     lanes: BTreeMap<i32, Lane>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Lane {
     source: Vec<u64>,
     copy: Vec<u64>,

@@ -20,7 +20,7 @@ pub(crate) enum Mark {
 }
 
 /// One register.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Register {
     pub(crate) versions: Sequence<Mark>,
     partition: i32,
@@ -42,7 +42,7 @@ pub(crate) struct Appended {
 }
 
 /// A writer's appends in one partition, in the order of their first sights.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Lane {
     seqs: Vec<u64>,
     current: usize,
@@ -83,7 +83,7 @@ impl Lane {
 }
 
 /// A transaction of the metadata topic.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Transaction {
     /// Numbers of its events that were seen.
     pub(crate) orders: Vec<u64>,
@@ -92,7 +92,7 @@ pub(crate) struct Transaction {
 }
 
 /// Everything seen of the workload.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct RowCheck {
     pub(crate) rows: Rows,
     pub(crate) registers: BTreeMap<i64, Register>,

@@ -3,7 +3,7 @@
 use crate::verdict::Lags;
 
 /// Times of every record, milliseconds since 1970.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Times(Vec<i64>);
 
 impl Times {

@@ -12,6 +12,7 @@ mod secrets;
 mod seed;
 mod side_by_side;
 mod supervision;
+mod upgrade;
 mod verdicts;
 
 use e2e::world::TrialFn;
@@ -61,6 +62,10 @@ pub const ALL: &[(&str, TrialFn)] = &[
     (
         "a_killed_terraform_leaves_something_to_import",
         kills::terraform,
+    ),
+    (
+        "a_newer_build_of_the_daemon_takes_over_what_runs",
+        upgrade::newer_build,
     ),
     (
         "a_destroy_without_kafka_ends_with_a_warning",

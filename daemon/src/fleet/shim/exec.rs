@@ -1,5 +1,6 @@
 //! The second step: the process that becomes the worker.
 
+use crate::failpoint::{self, Moment};
 use crate::fleet::run_dir::{LAUNCH, ORDER, ShimOrder, read_json};
 use rustix::fs::Mode;
 use rustix::process::{
@@ -26,6 +27,7 @@ pub fn become_worker(run: &Path, parent: &OsStr) -> io::Result<()> {
     if expected.is_none() || real != expected {
         return Err(io::Error::other("the shim is gone"));
     }
+    super::watch_failpoints(run);
     let order: ShimOrder = read_json(&run.join(ORDER))?
         .ok_or_else(|| io::Error::new(ErrorKind::NotFound, "order.json is missing"))?;
     let Some((program, arguments)) = order.argv.split_first() else {
@@ -54,6 +56,7 @@ pub fn become_worker(run: &Path, parent: &OsStr) -> io::Result<()> {
             );
         }
     }
+    failpoint::reach(Moment::Before, "shim-exec");
     let error = Command::new(program)
         .args(arguments)
         .env_clear()

@@ -16,6 +16,7 @@ use super::run_dir::{
     now_ms, read_json, write_json,
 };
 use super::secrets::Redactor;
+use crate::failpoint::{self, Moment};
 use log::{Lines, RotatingLog, presentable};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FlockOperation, OFlags, fcntl_setfl, flock};
@@ -65,6 +66,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run_shim(run: &Path) -> io::Result<()> {
+    watch_failpoints(run);
     // EPERM: leader already, when a person starts it from a shell.
     let _ = setsid();
     set_child_subreaper(Some(rustix::process::getpid()))?;
@@ -79,8 +81,11 @@ fn run_shim(run: &Path) -> io::Result<()> {
     let order: ShimOrder = read_json(&run.join(ORDER))?
         .ok_or_else(|| io::Error::new(ErrorKind::NotFound, "order.json is missing"))?;
     let me = ProcessId::of(std::process::id())?;
+    failpoint::reach(Moment::Before, "shim-name-itself");
     write_json(&run.join(SHIM), &me)?;
+    failpoint::reach(Moment::Before, "shim-spawn");
     let (child, output) = spawn(run)?;
+    failpoint::reach(Moment::Before, "shim-name-worker");
     // From here on every way out takes the worker with it: it is bound to this process.
     let worker = ProcessId::of(child.id())?;
     let handle = worker
@@ -92,6 +97,7 @@ fn run_shim(run: &Path) -> io::Result<()> {
         started_ms: now_ms(),
     };
     write_json(&run.join(WORKER), &started)?;
+    failpoint::reach(Moment::After, "shim-name-worker");
     Keeper {
         run: run.to_owned(),
         log: RotatingLog::open(run.join(LOG), order.log_bytes),
@@ -105,6 +111,13 @@ fn run_shim(run: &Path) -> io::Result<()> {
         cgroups: order.cgroups,
     }
     .keep(child, handle.ok().as_ref(), output, signals)
+}
+
+/// The run dir is `DATA_DIR/fleets/CONNECTOR_ID/workers/WORKER_ID`.
+fn watch_failpoints(run: &Path) {
+    if let Some(data_dir) = run.ancestors().nth(4) {
+        failpoint::watch(data_dir);
+    }
 }
 
 /// Held until the shim ends, however it ends.
@@ -242,6 +255,7 @@ impl Keeper {
             }
         }
         // The worker is dead but not reaped, so its process group's number is still its own.
+        failpoint::reach(Moment::Before, "shim-reap");
         end_group(&child);
         let status = child.wait()?;
         self.drain(&mut output, open);
@@ -254,7 +268,10 @@ impl Keeper {
             ended_ms: now_ms(),
             last_error: self.words.last_error(),
         };
-        write_exit(&self.run.join(EXIT), &info)
+        failpoint::reach(Moment::Before, "shim-write-exit");
+        write_exit(&self.run.join(EXIT), &info)?;
+        failpoint::reach(Moment::After, "shim-write-exit");
+        Ok(())
     }
 
     fn next_wake(&self) -> Option<Duration> {
