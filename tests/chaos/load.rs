@@ -258,7 +258,7 @@ fn read(config: &ReadConfig, shared: &Shared) -> Result<()> {
     let mut reader = Reader::open(config)?;
     let parser = Parser::new(config.format, &config.table);
     while !shared.end.load(Ordering::Acquire) {
-        match reader.next()? {
+        match reader.read()? {
             Next::Record(raw) if raw.topic.ends_with(".marker") => {
                 if let Some(marker) = raw.value.as_deref().and_then(marker_of) {
                     let mut seen = lock(shared);
