@@ -91,7 +91,10 @@ pub fn horizontal(world: &mut World) -> Result<()> {
 /// finds every change of the source.
 pub fn vertical(world: &mut World) -> Result<()> {
     let daemon = world.other_daemon("tall", QUICK)?;
-    world.rig.mariadb("CREATE DATABASE tall")?;
+    let password = world.rig.fact("RIG_MARIADB_PASSWORD")?;
+    world.rig.mariadb(&format!(
+        "CREATE DATABASE tall; CREATE USER tall_writer IDENTIFIED BY '{password}'; GRANT ALL ON tall.* TO tall_writer"
+    ))?;
     let terraform = world.terraform_on(&daemon, "tall", &capture(world)?)?;
     terraform.apply()?.expect(0)?;
     let up = Load::start(world, "up", 20)?;
@@ -109,7 +112,9 @@ pub fn vertical(world: &mut World) -> Result<()> {
     println!("{}", daemon.runnel(&["status", "tall", "--decisions"])?);
     terraform.plan()?.expect(0)?;
     terraform.destroy()?.expect(0)?;
-    world.rig.mariadb("DROP DATABASE tall")?;
+    world
+        .rig
+        .mariadb("DROP DATABASE tall; DROP USER tall_writer")?;
     Ok(())
 }
 
@@ -135,8 +140,7 @@ impl Load {
     fn start(world: &World, name: &'static str, rate: u32) -> Result<Self> {
         let rig = &world.rig;
         let url = format!(
-            "mysql://{}@{}:{}/tall",
-            rig.fact("RIG_MARIADB_USER")?,
+            "mysql://tall_writer@{}:{}/tall",
             rig.fact("RIG_MARIADB_HOST")?,
             rig.fact("RIG_MARIADB_PORT")?
         );
