@@ -27,8 +27,9 @@ const TOPICS_PERIOD_MS: u64 = 10_000;
 const HEALTH_LIMIT: Duration = Duration::from_secs(3);
 /// For so long only that is asked; then, besides, whether it says anything at all.
 const SIGN_AFTER: Duration = Duration::from_millis(1_500);
-/// How long the connector's configuration and status may take together.
-const ASK_LIMIT: Duration = Duration::from_secs(4);
+/// How long the configuration and status may take together, asked of a worker that has just said that
+/// it is well. On a machine that is out of breath they take seconds.
+const ASK_LIMIT: Duration = Duration::from_secs(6);
 /// A worker that has a member id and is so old has been ready, also when an earlier daemon saw it.
 const SURELY_READY_MS: u64 = 60_000;
 
@@ -65,9 +66,9 @@ pub(super) async fn look(inner: &Inner, situation: &Situation, memory: &Memory) 
         .filter(|seen| !seen.state.is_dead())
         .filter_map(SeenWorker::connect_worker_id)
         .collect();
-    let connect = match client.clone().map(|client| client.within(HEALTH_LIMIT)) {
+    let connect = match &client {
         Some(client) => {
-            let asked = ask(&client, situation, &live, memory);
+            let asked = ask(client, situation, &live, memory);
             let answer = tokio::time::timeout(ASK_LIMIT, asked).await;
             answer.unwrap_or(Connect::Unknown)
         }
@@ -129,7 +130,7 @@ async fn word(client: &ConnectClient) -> Word {
         Ok(Err(_)) => (early, client.clone().within(SIGN_AFTER).answers().await),
         Ok(answer) => (Ok(answer), true),
         Err(_) => {
-            let hasty = client.clone().within(HEALTH_LIMIT - SIGN_AFTER);
+            let hasty = client.clone().within(SIGN_AFTER);
             let (late, answers) = tokio::join!(health, hasty.answers());
             (Ok(late), answers)
         }

@@ -190,7 +190,6 @@ mod tests {
             warnings: Vec::new(),
             created_ms: 1,
             ended_ms: Some(ended_ms),
-            restart: None,
         }
     }
 
