@@ -212,10 +212,7 @@ impl Run<'_> {
         load.await_marker(stage)?;
         stage.await_running()?;
         let effects = load.judge(from_ms)?;
-        let verdicts = row.take(
-            &effects,
-            self.rows.iter().rev().find_map(|row| row.totals()),
-        );
+        let verdicts = row.take(&effects, self.rows.iter().rev().find_map(Row::totals));
         self.save(&effects)?;
         verdicts?;
         if row.fault.spares_workers() {
@@ -291,11 +288,9 @@ impl Run<'_> {
     }
 
     fn save(&self, effects: &[Effect]) -> Result<()> {
-        let text: String = effects
-            .iter()
-            .map(|it| format!("{}\n{}\n\n", it.connector, it.verdict))
-            .collect();
-        Ok(fs::write(self.folder.join("verdict.txt"), text)?)
+        let of = |it: &Effect| format!("{}\n{}\n", it.connector, it.verdict);
+        let text: Vec<String> = effects.iter().map(of).collect();
+        Ok(fs::write(self.folder.join("verdict.txt"), text.join("\n"))?)
     }
 
     /// Keeps what tells how a round failed in `target/chaos/SEED-ROUND`.

@@ -134,109 +134,86 @@ fn print_row(row: &Row) {
     );
 }
 
+/// Before and after each of these steps.
+fn around(steps: &[&str]) -> Vec<String> {
+    let moments = |step: &&str| [format!("before:{step}"), format!("after:{step}")];
+    steps.iter().flat_map(moments).collect()
+}
+
+fn owned(points: &[&str]) -> Vec<String> {
+    points.iter().map(|point| (*point).to_owned()).collect()
+}
+
+/// All phases with all their points. A point that the program has and no phase walks is an error.
 fn phases(program: &Path, only: Option<&str>) -> Result<Vec<Phase>> {
+    let mut phases = all_phases();
     let text = run(Command::new(program).arg("failpoints"))?;
-    let mut unused: BTreeSet<String> = text.lines().map(str::to_owned).collect();
-    let steps = |names: &[&str]| -> Vec<String> {
-        names
-            .iter()
-            .flat_map(|name| [format!("before:{name}"), format!("after:{name}")])
-            .collect()
-    };
-    let put = ["before:commit-put", "after:commit-put", "before:answer-put"].map(str::to_owned);
-    let ending = [
-        "before:shim-reap",
-        "before:shim-write-exit",
-        "after:shim-write-exit",
-    ]
-    .map(str::to_owned);
-    let start = [
-        "before:shim-name-itself",
-        "before:shim-spawn",
-        "before:shim-name-worker",
-        "after:shim-name-worker",
-        "before:shim-exec",
-    ]
-    .map(str::to_owned);
-    let mut phases = vec![
-        Phase {
-            name: "create",
-            points: [
-                put.to_vec(),
-                steps(&["make-topics", "start-worker"]),
-                start.to_vec(),
-                steps(&["preflight", "create-stopped", "resume", "conclude"]),
-            ]
-            .concat(),
-            outcome: "SUCCEEDED",
-        },
-        Phase {
-            name: "change",
-            points: [
-                put.to_vec(),
-                steps(&[
-                    "preflight",
-                    "stop-connector",
-                    "record-offsets",
-                    "put-config",
-                    "resume",
-                    "conclude",
-                ]),
-            ]
-            .concat(),
-            outcome: "SUCCEEDED",
-        },
-        Phase {
-            name: "resize",
-            points: [
-                steps(&["stop-worker", "bury-worker", "start-worker"]),
-                ending.to_vec(),
-            ]
-            .concat(),
-            outcome: "SUCCEEDED",
-        },
-        Phase {
-            name: "mistake",
-            points: steps(&["restore-offsets", "put-config", "resume", "roll-back"]),
-            outcome: "ROLLED_BACK",
-        },
-        Phase {
-            name: "pause",
-            points: steps(&["pause"]),
-            outcome: "SUCCEEDED",
-        },
-        Phase {
-            name: "delete",
-            points: [
-                [
-                    "before:commit-delete",
-                    "after:commit-delete",
-                    "before:answer-delete",
-                ]
-                .map(str::to_owned)
-                .to_vec(),
-                steps(&["stop-worker", "bury-worker", "delete-topics", "vanish"]),
-                ending.to_vec(),
-            ]
-            .concat(),
-            outcome: "SUCCEEDED",
-        },
-    ];
-    for phase in &phases {
-        for point in &phase.points {
-            unused.remove(point);
-        }
+    let mut unused: BTreeSet<&str> = text.lines().collect();
+    for point in phases.iter().flat_map(|phase| &phase.points) {
+        unused.remove(point.as_str());
     }
     unused.retain(|point| !OUT_OF_REACH.iter().any(|(step, _)| point.ends_with(step)));
     ensure!(unused.is_empty(), "points that no phase walks: {unused:?}");
     if let Some(only) = only {
         for phase in &mut phases {
+            let name = phase.name;
             phase
                 .points
-                .retain(|point| point.contains(only) || phase.name == only);
+                .retain(|point| point.contains(only) || name == only);
         }
     }
     Ok(phases)
+}
+
+fn all_phases() -> Vec<Phase> {
+    let phase = |name, outcome, points: &[Vec<String>]| Phase {
+        name,
+        points: points.concat(),
+        outcome,
+    };
+    let put = owned(&["before:commit-put", "after:commit-put", "before:answer-put"]);
+    let delete = owned(&[
+        "before:commit-delete",
+        "after:commit-delete",
+        "before:answer-delete",
+    ]);
+    let shim_starts = owned(&[
+        "before:shim-name-itself",
+        "before:shim-spawn",
+        "before:shim-name-worker",
+        "after:shim-name-worker",
+        "before:shim-exec",
+    ]);
+    let shim_ends = owned(&[
+        "before:shim-reap",
+        "before:shim-write-exit",
+        "after:shim-write-exit",
+    ]);
+    let start = around(&["make-topics", "start-worker"]);
+    let create = around(&["preflight", "create-stopped", "resume", "conclude"]);
+    let change = around(&[
+        "preflight",
+        "stop-connector",
+        "record-offsets",
+        "put-config",
+        "resume",
+        "conclude",
+    ]);
+    let resize = around(&["stop-worker", "bury-worker", "start-worker"]);
+    let mistake = around(&["restore-offsets", "put-config", "resume", "roll-back"]);
+    let gone = around(&["stop-worker", "bury-worker", "delete-topics", "vanish"]);
+    vec![
+        phase(
+            "create",
+            "SUCCEEDED",
+            &[put.clone(), start, shim_starts, create],
+        ),
+        phase("change", "SUCCEEDED", &[put, change]),
+        phase("resize", "SUCCEEDED", &[resize, shim_ends.clone()]),
+        phase("mistake", "ROLLED_BACK", &[mistake]),
+        phase("pause", "SUCCEEDED", &[around(&["pause"])]),
+        phase("delete", "SUCCEEDED", &[delete, gone, shim_ends]),
+    ]
 }
 
 /// One phase, with a point armed or not; says who died.

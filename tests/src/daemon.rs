@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const TIMING: &str = "[timing]\nprobe_ms = 5000\nsilent_worker_ms = 10000\n";
 
 /// Longer than any call of the API may take, a wait for an operation included.
-const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+const ANSWER_LIMIT: Duration = Duration::from_mins(1);
 
 /// How a daemon is started where the usual way does not do.
 #[derive(Clone, Debug)]

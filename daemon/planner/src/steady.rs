@@ -418,6 +418,11 @@ fn good(step: &mut Step<'_>) -> Stage {
         step.progress.halt = None;
     }
     if lasted_ms >= step.timing.settle_ms {
+        let workers = step.seen.workers.iter();
+        let ready = workers.filter(|worker| worker.state == WorkerState::Ready);
+        step.progress
+            .ran_well
+            .extend(ready.map(|worker| worker.id.clone()));
         step.settled();
         step.calm = true;
     } else {

@@ -22,16 +22,13 @@ const KILL_GRACE_MS: u64 = 5_000;
 /// must not make the next one wait, and an operation must not fail for it.
 pub(crate) fn bury(step: &mut Step<'_>) {
     let mut died_young = false;
-    let ran_well = step
-        .progress
-        .good_since_ms
-        .is_some_and(|since_ms| step.now_ms.saturating_sub(since_ms) >= step.timing.settle_ms);
     for worker in &step.seen.workers {
         let WorkerState::Dead(exit) = &worker.state else {
             continue;
         };
         step.actions.push(Action::BuryWorker(worker.id.clone()));
         let asked = step.progress.stopping.remove(&worker.id).is_some();
+        let ran_well = step.progress.ran_well.contains(&worker.id);
         if asked || worker.stopping_since_ms.is_some() {
             continue;
         }
@@ -53,6 +50,7 @@ pub(crate) fn bury(step: &mut Step<'_>) {
     }
     let known: Vec<&String> = step.seen.workers.iter().map(|w| &w.id).collect();
     step.progress.stopping.retain(|id, _| known.contains(&id));
+    step.progress.ran_well.retain(|id| known.contains(&id));
 }
 
 /// What keeps a worker from being started again. Only a worker that ended by itself tells why by

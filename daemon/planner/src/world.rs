@@ -7,7 +7,7 @@ use runnel_api::connector::DesiredState;
 use runnel_api::scaling::Size;
 use runnel_api::{Generation, Name, OperationId, OperationKind, Problem, RestartScope};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The input of [`crate::plan`].
 #[derive(Clone, Debug)]
@@ -383,6 +383,9 @@ pub struct Progress {
     pub replace_started_before_ms: Option<u64>,
     /// Workers that were told to stop, and when.
     pub stopping: BTreeMap<String, u64>,
+    /// Workers that were there when everything had run for the settle time: no failed starts,
+    /// whatever becomes of them.
+    pub ran_well: BTreeSet<String>,
     /// Starts of workers that failed.
     pub worker_back_off: BackOff,
     /// Restarts of failed tasks.
