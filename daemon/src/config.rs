@@ -100,7 +100,7 @@ pub struct Capacity {
     pub starts_at_once: u32,
     /// MCUs of all workers together; none when they are not limited.
     pub mcus: Option<u32>,
-    /// What workers' JVMs are tuned for; none means: by their use.
+    /// What workers' JVMs are tuned for; none means: by their size.
     pub jvm: Option<Jvm>,
 }
 

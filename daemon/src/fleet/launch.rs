@@ -117,10 +117,10 @@ pub enum Jvm {
 }
 
 impl Jvm {
-    /// The choice by use: one MCU that stays one is small; whoever has two, or is to scale by its load, shall do much
-    /// with each CPU.
-    pub const fn for_use(mcu_count: u32, is_autoscaled: bool) -> Self {
-        if mcu_count >= 2 || is_autoscaled {
+    /// The choice by size: on one MCU the second compiler takes the CPU away from the work, also where the fleet is
+    /// autoscaled (docs/decisions/0008).
+    pub const fn for_size(mcu_count: u32) -> Self {
+        if mcu_count >= 2 {
             Self::Throughput
         } else {
             Self::Small

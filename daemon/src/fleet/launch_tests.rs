@@ -111,14 +111,9 @@ fn the_heap_leaves_room_for_the_rest_of_the_jvm() {
 }
 
 #[test]
-fn collector_and_compiler_follow_the_use() {
-    for (mcus, is_autoscaled, jvm) in [
-        (1, false, Jvm::Small),
-        (1, true, Jvm::Throughput),
-        (2, false, Jvm::Throughput),
-        (8, true, Jvm::Throughput),
-    ] {
-        assert_eq!(Jvm::for_use(mcus, is_autoscaled), jvm);
+fn collector_and_compiler_follow_the_size() {
+    for (mcus, jvm) in [(1, Jvm::Small), (2, Jvm::Throughput), (8, Jvm::Throughput)] {
+        assert_eq!(Jvm::for_size(mcus), jvm);
     }
     let small = rendered(&launch()).argv;
     assert!(small.contains(&"-XX:TieredStopAtLevel=1".to_owned()));

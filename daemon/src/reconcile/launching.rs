@@ -4,7 +4,6 @@ use super::Inner;
 use super::goal::{References, group, topics};
 use crate::fleet::{ClassDataArchive, Jvm, LaunchRuntime, WorkerId, WorkerLaunch};
 use crate::runtime::ArchiveState;
-use runnel_api::capacity::Capacity;
 use runnel_api::connector::{Delivery, Derived};
 use runnel_api::plugin::Sha256Hex;
 use runnel_api::scaling::Size;
@@ -72,10 +71,11 @@ pub(super) fn launch(
         plugin_dirs,
         mcu_count: size.mcu_count,
         mcu_memory_mib: inner.parts.capacity.mcu_memory_mib,
-        jvm: inner.parts.capacity.jvm.unwrap_or_else(|| {
-            let is_autoscaled = matches!(references.spec.capacity, Capacity::Autoscaling { .. });
-            Jvm::for_use(size.mcu_count, is_autoscaled)
-        }),
+        jvm: inner
+            .parts
+            .capacity
+            .jvm
+            .unwrap_or_else(|| Jvm::for_size(size.mcu_count)),
         stop_deadline_ms: inner.timing.stop_deadline_ms,
         exactly_once: references.spec.delivery == Delivery::ExactlyOnce,
     };
