@@ -23,7 +23,8 @@ settle_ms = 1500
 reconcile_ms = 500
 [scaling]
 sample_ms = 500
-bucket_ms = 2000
+bucket_ms = 3000
+gap_ms = 2500
 young_worker_ms = 6000
 scale_out_buckets = 2
 scale_out_cool_down_ms = 4000
