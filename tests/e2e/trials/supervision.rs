@@ -130,12 +130,13 @@ pub fn source_away(world: &mut World) -> Result<()> {
 pub fn kafka_away_for_a_while(world: &mut World) -> Result<()> {
     let mut ground = Ground::set_up(world, "calm", &[KEEP_ALIVE])?;
     let pids = world.daemon.worker_pids("calm")?;
+    let away = seconds_from("E2E_KAFKA_AWAY_SECONDS", 20)?;
     let begun = Instant::now();
     world.rig.stop("broker")?;
     let told = (|| {
         let told = ground.await_trouble(world, &["the Kafka cluster"])?;
         ensure!(told < Duration::from_secs(15), "told after {told:?}");
-        while begun.elapsed() < Duration::from_secs(20) {
+        while begun.elapsed() < away {
             ground.write(world)?;
             ensure!(world.daemon.worker_pids("calm")? == pids, "another worker");
             ensure!(ground.health_is(world, "DEGRADED")?);
@@ -157,6 +158,13 @@ pub fn kafka_away_for_a_while(world: &mut World) -> Result<()> {
     ground.read_all(world)?;
     ensure!(world.daemon.worker_pids("calm")? == pids, "another worker");
     ground.tear_down(world)
+}
+
+/// A length of time that is short unless somebody wants to see the long one.
+fn seconds_from(variable: &str, usual: u64) -> Result<Duration> {
+    let text = std::env::var(variable).ok();
+    let seconds = text.map_or(Ok(usual), |text| text.parse())?;
+    Ok(Duration::from_secs(seconds))
 }
 
 /// A worker that is stopped by a signal and never goes on is killed and replaced; nothing is lost.
