@@ -10,8 +10,8 @@ use rusqlite::params;
 pub const DECISIONS_KEPT: usize = 500;
 
 impl Store {
-    /// Records a decision; the last [`DECISIONS_KEPT`] of each connector are kept, and they go with
-    /// it. Nothing is written for a connector that is gone meanwhile.
+    /// Records a decision; [`DECISIONS_KEPT`] of each connector are kept, holds go before steps and
+    /// old ones before new ones, and all go with the connector. Nothing is written for a connector that is gone meanwhile.
     pub fn add_decision(
         &self,
         connector: &Name,
@@ -31,9 +31,10 @@ impl Store {
             )
             .map_err(StoreError::Sql)?;
             tx.execute(
-                "DELETE FROM scaling_decisions WHERE connector = ?1 AND number <=
+                "DELETE FROM scaling_decisions WHERE number IN
                    (SELECT number FROM scaling_decisions WHERE connector = ?1
-                    ORDER BY number DESC LIMIT 1 OFFSET ?2)",
+                    ORDER BY json_extract(json, '$.verdict') = 'SCALE' DESC, number DESC
+                    LIMIT -1 OFFSET ?2)",
                 params![connector.as_str(), int(DECISIONS_KEPT as u64)],
             )
             .map(drop)
@@ -96,26 +97,56 @@ mod tests {
         }
     }
 
+    fn hold(at_ms: u64) -> ScalingDecision {
+        ScalingDecision {
+            verdict: Verdict::Hold {
+                reason: HoldReason::CoolDown,
+            },
+            ..decision(at_ms)
+        }
+    }
+
+    #[test]
+    fn many_holds_do_not_push_out_a_step() {
+        let (_folder, store) = open();
+        let connector = name("orders");
+        put_connector(&store, &with_neighbours(&store), None);
+        let step = ScalingDecision {
+            verdict: Verdict::Scale {
+                to: Size {
+                    workers: 2,
+                    mcu_count: 1,
+                },
+            },
+            ..hold(1)
+        };
+        store.add_decision(&connector, &step).unwrap();
+        for at_ms in 2..=DECISIONS_KEPT as u64 + 9 {
+            store.add_decision(&connector, &hold(at_ms)).unwrap();
+        }
+        let all = store.decisions(&connector, usize::MAX).unwrap();
+        assert_eq!(all.len(), DECISIONS_KEPT);
+        assert_eq!(all.last(), Some(&step));
+        assert_eq!(all[DECISIONS_KEPT - 2], hold(11));
+    }
+
     #[test]
     fn decisions_read_back_newest_first_bounded_and_go_with_the_connector() {
         let (_folder, store) = open();
         let connector = name("orders");
-        store.add_decision(&connector, &decision(0)).unwrap();
+        store.add_decision(&connector, &hold(0)).unwrap();
         assert_eq!(store.decisions(&connector, 9).unwrap(), [], "no connector");
 
         let spec = with_neighbours(&store);
         put_connector(&store, &spec, None);
         let kept = DECISIONS_KEPT as u64;
         for at_ms in 1..=kept + 3 {
-            store.add_decision(&connector, &decision(at_ms)).unwrap();
+            store.add_decision(&connector, &hold(at_ms)).unwrap();
         }
         let newest = store.decisions(&connector, 2).unwrap();
-        assert_eq!(newest, [decision(kept + 3), decision(kept + 2)]);
+        assert_eq!(newest, [hold(kept + 3), hold(kept + 2)]);
         let all = store.decisions(&connector, usize::MAX).unwrap();
-        assert_eq!(
-            (all.len(), all.last()),
-            (DECISIONS_KEPT, Some(&decision(4)))
-        );
+        assert_eq!((all.len(), all.last()), (DECISIONS_KEPT, Some(&hold(4))));
         assert_eq!(store.decisions(&name("other"), 9).unwrap(), []);
 
         let deleted = store
