@@ -19,6 +19,7 @@ pub async fn servers(
             bootstrap_servers: text.clone(),
             encryption_in_transit: EncryptionInTransit::default(),
             client_authentication: ClientAuthentication::default(),
+            admin: None,
         },
         None => declared(common, arguments.cluster.as_deref(), environment).await?,
     };

@@ -1,12 +1,17 @@
 //! Kafka clusters: where workers connect.
 
+use crate::error::{Problem, Warning};
 use crate::object::Object;
+use crate::secret::Secret;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Key of [`crate::Put::secrets`] for the login's password.
 pub const PASSWORD: &str = "password";
 /// Key of [`crate::Put::secrets`] for the admin's password.
 pub const ADMIN_PASSWORD: &str = "admin_password";
+/// Key of [`crate::Put::secrets`] for the key of the client certificate, PKCS#8 in PEM.
+pub const PRIVATE_KEY: &str = "private_key";
 
 /// What a user declares.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +25,21 @@ pub struct KafkaClusterSpec {
     /// How workers log in.
     #[serde(default)]
     pub client_authentication: ClientAuthentication,
+    /// Who makes users and ACLs; none means that roles are not enforced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin: Option<Admin>,
+}
+
+/// A login that may make SCRAM users and ACLs. It logs in by SCRAM-SHA-512; its password is the
+/// secret [`ADMIN_PASSWORD`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    /// Its user.
+    pub username: String,
+    /// The number by which the user says that the password is a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_wo_version: Option<i64>,
 }
 
 /// Names as in MSK Connect (`KafkaClusterEncryptionInTransitType`).
@@ -46,9 +66,21 @@ pub enum ClientAuthentication {
     None,
     /// SASL/SCRAM with SHA-512 (RFC 5802, KIP-84).
     ScramSha512 {
-        /// The user, when there is no admin to make one for each connector.
+        /// The user, when there is no admin to make one for each connector. Its password is the
+        /// secret [`PASSWORD`].
         #[serde(default)]
         username: Option<String>,
+        /// The number by which the user says that the password is a new one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        password_wo_version: Option<i64>,
+    },
+    /// TLS with a client certificate. Its key is the secret [`PRIVATE_KEY`].
+    Mtls {
+        /// The certificate and what leads to its authority, PEM.
+        certificate: String,
+        /// The number by which the user says that the key is a new one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        private_key_wo_version: Option<i64>,
     },
     /// SASL mechanism `AWS_MSK_IAM`.
     AwsMskIam,
@@ -77,10 +109,142 @@ pub struct KafkaClusterStatus {
     pub enforcement: Enforcement,
 }
 
+/// Body of `POST /api/v1/kafka-clusters/{name}/preview`: does this cluster answer, and what is it?
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KafkaClusterPreview {
+    /// The specification.
+    pub spec: KafkaClusterSpec,
+    /// Passwords and keys; absent means: those that are sealed.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::secret::expose_map"
+    )]
+    pub secrets: Option<BTreeMap<String, Secret>>,
+}
+
+/// The answer to a preview. `seen` is absent where the cluster did not let us look.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct KafkaClusterPreviewed {
+    /// What the cluster is.
+    #[serde(default)]
+    pub seen: Option<KafkaClusterSeen>,
+    /// What would be refused.
+    #[serde(default)]
+    pub problems: Vec<Problem>,
+    /// Remarks.
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
+}
+
+/// What a look at a cluster finds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KafkaClusterSeen {
+    /// Its id, if it has one.
+    pub cluster_id: Option<String>,
+    /// How many brokers live.
+    pub brokers: u32,
+    /// Whether it checks ACLs.
+    pub authorizer: Authorizer,
+}
+
+/// Whether a cluster checks ACLs (`authorizer.class.name`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Authorizer {
+    /// It does.
+    On,
+    /// It has none: everybody may do everything.
+    Off,
+    /// The login may not ask.
+    Unknown,
+}
+
 /// A Kafka cluster.
 pub type KafkaCluster = Object<KafkaClusterSpec, KafkaClusterStatus>;
 
 impl KafkaClusterSpec {
+    /// Whether roles are enforced: where there is an admin.
+    pub const fn enforcement(&self) -> Enforcement {
+        match self.admin {
+            Some(_) => Enforcement::Acl,
+            None => Enforcement::None,
+        }
+    }
+
+    /// Which secrets it needs, as `(key, field as in HCL)`.
+    pub fn secrets_needed(&self) -> Vec<(&'static str, &'static str)> {
+        let mut needed = Vec::new();
+        match &self.client_authentication {
+            ClientAuthentication::ScramSha512 {
+                username: Some(_), ..
+            } => needed.push((PASSWORD, "client_authentication.password_wo")),
+            ClientAuthentication::Mtls { .. } => {
+                needed.push((PRIVATE_KEY, "client_authentication.private_key_wo"));
+            }
+            _ => {}
+        }
+        if self.admin.is_some() {
+            needed.push((ADMIN_PASSWORD, "admin.password_wo"));
+        }
+        needed
+    }
+
+    /// The first thing that is wrong with the way in, with its field as in HCL. Servers are
+    /// [`KafkaClusterSpec::servers`]'s.
+    pub fn invalid(&self) -> Option<(&'static str, String)> {
+        let encrypted = matches!(self.encryption_in_transit, EncryptionInTransit::Tls { .. });
+        let wrong = |field, message: &str| Some((field, message.to_owned()));
+        if self.admin.is_some()
+            && !matches!(
+                self.client_authentication,
+                ClientAuthentication::ScramSha512 { username: None, .. }
+            )
+        {
+            return wrong(
+                "admin",
+                "an admin makes a SCRAM user for each connector: it goes with \
+                 client_authentication = { type = \"SCRAM_SHA_512\" } without a username",
+            );
+        }
+        match &self.client_authentication {
+            ClientAuthentication::None => None,
+            _ if !encrypted => wrong(
+                "encryption_in_transit.type",
+                "a login over an unencrypted connection can be read and replayed \
+                 (CVE-2024-56128): use type = \"TLS\"",
+            ),
+            ClientAuthentication::ScramSha512 { username, .. } => {
+                match (username.as_deref(), &self.admin) {
+                    (None, None) => wrong(
+                        "client_authentication.username",
+                        "SCRAM_SHA_512 needs a username with its password, or an admin that makes \
+                         a user for each connector",
+                    ),
+                    (Some(""), _) => {
+                        wrong("client_authentication.username", "the username is empty")
+                    }
+                    _ => match &self.admin {
+                        Some(admin) if admin.username.is_empty() => {
+                            wrong("admin.username", "the username is empty")
+                        }
+                        _ => None,
+                    },
+                }
+            }
+            ClientAuthentication::Mtls { certificate, .. } => {
+                (!certificate.contains("-----BEGIN CERTIFICATE-----")).then(|| {
+                    (
+                        "client_authentication.certificate",
+                        String::from("this is no certificate in PEM"),
+                    )
+                })
+            }
+            ClientAuthentication::AwsMskIam => None,
+        }
+    }
+
     /// The servers one by one as `(host, port)`, or what is wrong with the text.
     pub fn servers(&self) -> Result<Vec<(String, u16)>, String> {
         let mut servers = Vec::new();
@@ -114,6 +278,7 @@ mod tests {
             bootstrap_servers: text.into(),
             encryption_in_transit: EncryptionInTransit::default(),
             client_authentication: ClientAuthentication::default(),
+            admin: None,
         }
         .servers()
     }

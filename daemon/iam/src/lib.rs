@@ -8,6 +8,7 @@
 //!
 //! Translating a policy into Kafka ACLs will live here too, as a module beside [`evaluate`].
 
+pub mod acl;
 pub mod action;
 pub mod condition;
 pub mod evaluate;
@@ -21,6 +22,7 @@ mod element;
 mod equivalence;
 mod json;
 
+pub use acl::{Acl, CLUSTER_NAME, Operation, Pattern, Permission};
 pub use action::{Action, ResourceType};
 pub use condition::{ConditionKey, Context};
 pub use equivalence::equivalent;

@@ -170,8 +170,11 @@ fn finish(
 /// Who the connector is for the broker.
 fn principal(input: &DeriveInput<'_>) -> String {
     match &input.kafka_cluster.client_authentication {
-        ClientAuthentication::None => String::from("User:ANONYMOUS"),
-        ClientAuthentication::ScramSha512 { username } => {
+        // Who a certificate is for the broker is the broker's to map (`ssl.principal.mapping.rules`).
+        ClientAuthentication::None | ClientAuthentication::Mtls { .. } => {
+            String::from("User:ANONYMOUS")
+        }
+        ClientAuthentication::ScramSha512 { username, .. } => {
             format!("User:{}", username.as_deref().unwrap_or_default())
         }
         ClientAuthentication::AwsMskIam => {

@@ -79,6 +79,7 @@ pub(super) fn check_spec(spec: &KafkaClusterSpec) -> Result<(), Problem> {
     match spec.client_authentication {
         ClientAuthentication::None => Ok(()),
         ClientAuthentication::ScramSha512 { .. } => unsupported("SCRAM_SHA_512", "NONE", field),
+        ClientAuthentication::Mtls { .. } => unsupported("MTLS", "NONE", field),
         ClientAuthentication::AwsMskIam => unsupported("AWS_MSK_IAM", "NONE", field),
     }
 }

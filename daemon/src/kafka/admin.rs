@@ -1,5 +1,6 @@
 //! A cluster's administration: whom to ask, and what the cluster is.
 
+use super::access::Access;
 use super::call::Call;
 use super::connection::{Connection, Deadline};
 use super::error::{Code, Failure, KafkaError, Server};
@@ -10,6 +11,7 @@ use kafka_protocol::messages::metadata_response::MetadataResponse;
 use kafka_protocol::messages::{MetadataRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Bootstrap servers that are tried, all at once; more than these tell nothing new.
@@ -55,6 +57,7 @@ impl Cluster {
 #[derive(Debug)]
 pub struct KafkaAdmin {
     bootstrap: Vec<Server>,
+    access: Arc<Access>,
     timeout: Duration,
     /// The bootstrap server that answered first.
     home: Server,
@@ -62,12 +65,14 @@ pub struct KafkaAdmin {
 }
 
 impl KafkaAdmin {
-    /// Connects to the first of `servers` (host, port) that answers.
+    /// Connects to the first server of `access` that answers, and logs in.
     ///
     /// # Errors
     /// [`KafkaError::NoneAnswered`] with the reason of each server.
-    pub async fn connect(servers: &[(String, u16)], timeout: Duration) -> Result<Self, KafkaError> {
-        let bootstrap: Vec<Server> = servers
+    pub async fn connect(access: &Access, timeout: Duration) -> Result<Self, KafkaError> {
+        let access = Arc::new(access.clone());
+        let bootstrap: Vec<Server> = access
+            .servers
             .iter()
             .take(BOOTSTRAP_MAX)
             .map(|(host, port)| Server {
@@ -75,9 +80,10 @@ impl KafkaAdmin {
                 port: *port,
             })
             .collect();
-        let (home, connection) = race(&bootstrap, Deadline::after(timeout)).await?;
+        let (home, connection) = race(&bootstrap, &access, Deadline::after(timeout)).await?;
         Ok(Self {
             bootstrap,
+            access,
             timeout,
             home: home.clone(),
             connections: HashMap::from([(home, connection)]),
@@ -127,7 +133,7 @@ impl KafkaAdmin {
                 .map(|answer| (home.clone(), answer))
                 .map_err(|failure| call_failed::<C>(&home, failure));
         }
-        let (home, connection) = race(&self.bootstrap, deadline).await?;
+        let (home, connection) = race(&self.bootstrap, &self.access, deadline).await?;
         self.home = home.clone();
         let answer = self.ask_on(&home, connection, request, deadline).await;
         answer
@@ -145,7 +151,7 @@ impl KafkaAdmin {
         if let Some(answer) = self.ask_kept(server, request, deadline).await {
             return answer.map_err(|failure| call_failed::<C>(server, failure));
         }
-        let answer = match Connection::open(server, deadline).await {
+        let answer = match Connection::open(server, &self.access, deadline).await {
             Ok(opened) => self.ask_on(server, opened, request, deadline).await,
             Err(failure) => Err(failure),
         };
@@ -205,13 +211,22 @@ impl KafkaAdmin {
 }
 
 /// Opens all at once and keeps the first that answers.
-async fn race(servers: &[Server], deadline: Deadline) -> Result<(Server, Connection), KafkaError> {
+async fn race(
+    servers: &[Server],
+    access: &Access,
+    deadline: Deadline,
+) -> Result<(Server, Connection), KafkaError> {
     if servers.is_empty() {
         return Err(KafkaError::NoServers);
     }
     let mut opening: FuturesUnordered<_> = servers
         .iter()
-        .map(|server| async move { (server.clone(), Connection::open(server, deadline).await) })
+        .map(|server| async move {
+            (
+                server.clone(),
+                Connection::open(server, access, deadline).await,
+            )
+        })
         .collect();
     let mut failures = Vec::new();
     while let Some((server, opened)) = opening.next().await {

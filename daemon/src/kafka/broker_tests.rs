@@ -10,7 +10,9 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 
 async fn admin() -> KafkaAdmin {
     let broker = tokio::task::spawn_blocking(rig::broker).await.unwrap();
-    KafkaAdmin::connect(&[broker], TIMEOUT).await.unwrap()
+    KafkaAdmin::connect(&Access::plaintext(vec![broker]), TIMEOUT)
+        .await
+        .unwrap()
 }
 
 fn wanted(name: &str, partitions: i32, configs: &[(&str, &str)]) -> TopicWanted {
@@ -235,7 +237,9 @@ async fn one_good_bootstrap_server_among_dead_and_silent_ones_is_enough() {
         tokio::task::spawn_blocking(rig::broker).await.unwrap(),
     ];
     drop(dead);
-    let mut admin = KafkaAdmin::connect(&servers, TIMEOUT).await.unwrap();
+    let mut admin = KafkaAdmin::connect(&Access::plaintext(servers.to_vec()), TIMEOUT)
+        .await
+        .unwrap();
     assert_eq!(admin.describe_cluster().await.unwrap().brokers.len(), 1);
 }
 
@@ -249,9 +253,12 @@ async fn dead_and_silent_servers_are_told_one_by_one() {
         ("127.0.0.1".to_owned(), port(&silent)),
     ];
     drop(dead);
-    let error = KafkaAdmin::connect(&servers, Duration::from_millis(300))
-        .await
-        .unwrap_err();
+    let error = KafkaAdmin::connect(
+        &Access::plaintext(servers.to_vec()),
+        Duration::from_millis(300),
+    )
+    .await
+    .unwrap_err();
     let detail = error.to_problem().detail.unwrap();
     assert!(
         detail.contains(&format!("127.0.0.1:{}: no connection", servers[0].1)),
@@ -265,7 +272,7 @@ async fn dead_and_silent_servers_are_told_one_by_one() {
         "{detail}"
     );
     assert!(matches!(
-        KafkaAdmin::connect(&[], TIMEOUT).await,
+        KafkaAdmin::connect(&Access::plaintext(Vec::new()), TIMEOUT).await,
         Err(KafkaError::NoServers)
     ));
 }

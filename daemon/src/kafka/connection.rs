@@ -1,5 +1,6 @@
 //! One connection to one broker: opened, versions asked, then one exchange after the other.
 
+use super::access::Access;
 use super::call::Call;
 use super::error::{Code, Failure, Server};
 use super::shape;
@@ -83,11 +84,21 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Connects and asks for the versions, within `deadline` in all.
-    pub(super) async fn open(server: &Server, deadline: Deadline) -> Result<Self, Failure> {
-        deadline.hold(Self::open_unbounded(server, deadline)).await
+    pub(super) async fn open(
+        server: &Server,
+        access: &Access,
+        deadline: Deadline,
+    ) -> Result<Self, Failure> {
+        deadline
+            .hold(Self::open_unbounded(server, access, deadline))
+            .await
     }
 
-    async fn open_unbounded(server: &Server, deadline: Deadline) -> Result<Self, Failure> {
+    async fn open_unbounded(
+        server: &Server,
+        _access: &Access,
+        deadline: Deadline,
+    ) -> Result<Self, Failure> {
         let stream = connect(server).await?;
         let versions =
             HashMap::from([(ApiVersionsRequest::KEY as i16, ApiVersionsRequest::VERSIONS)]);
@@ -287,9 +298,13 @@ mod tests {
             // Open until the client has judged.
             let _ = stream.read(&mut request).await;
         });
-        let failure = Connection::open(&server, Deadline::after(Duration::from_secs(10)))
-            .await
-            .unwrap_err();
+        let failure = Connection::open(
+            &server,
+            &Access::plaintext(Vec::new()),
+            Deadline::after(Duration::from_secs(10)),
+        )
+        .await
+        .unwrap_err();
         answering.await.unwrap();
         failure
     }
@@ -305,9 +320,13 @@ mod tests {
     #[tokio::test]
     async fn a_listener_that_stays_silent_costs_the_budget_and_no_more() {
         let (_listener, server) = listener().await;
-        let failure = Connection::open(&server, Deadline::after(SHORT))
-            .await
-            .unwrap_err();
+        let failure = Connection::open(
+            &server,
+            &Access::plaintext(Vec::new()),
+            Deadline::after(SHORT),
+        )
+        .await
+        .unwrap_err();
         assert!(matches!(failure, Failure::TimedOut(_)), "{failure:?}");
     }
 
@@ -315,9 +334,13 @@ mod tests {
     async fn a_closed_port_is_refused_at_once() {
         let (listener, server) = listener().await;
         drop(listener);
-        let failure = Connection::open(&server, Deadline::after(Duration::from_mins(1)))
-            .await
-            .unwrap_err();
+        let failure = Connection::open(
+            &server,
+            &Access::plaintext(Vec::new()),
+            Deadline::after(Duration::from_mins(1)),
+        )
+        .await
+        .unwrap_err();
         assert!(matches!(failure, Failure::Connect(_)), "{failure:?}");
     }
 
@@ -327,9 +350,13 @@ mod tests {
             host: "no-such-host.invalid".into(),
             port: 9092,
         };
-        let failure = Connection::open(&server, Deadline::after(Duration::from_mins(1)))
-            .await
-            .unwrap_err();
+        let failure = Connection::open(
+            &server,
+            &Access::plaintext(Vec::new()),
+            Deadline::after(Duration::from_mins(1)),
+        )
+        .await
+        .unwrap_err();
         assert!(matches!(failure, Failure::Resolve(_)), "{failure:?}");
     }
 
@@ -371,7 +398,9 @@ mod tests {
         let (listener, server) = listener().await;
         let silent = tokio::spawn(answer_versions_only(listener));
         let deadline = Deadline::after(Duration::from_secs(10));
-        let mut connection = Connection::open(&server, deadline).await.unwrap();
+        let mut connection = Connection::open(&server, &Access::plaintext(Vec::new()), deadline)
+            .await
+            .unwrap();
         assert!(connection.is_usable());
         let request = MetadataRequest::default();
         let dropped = tokio::time::timeout(SHORT, connection.call(&request, deadline)).await;

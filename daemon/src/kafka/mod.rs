@@ -6,6 +6,7 @@
 //! own ([`connection`]), and every answer's lengths are checked against the bytes that are there
 //! ([`shape`]) before it is decoded.
 
+mod access;
 mod admin;
 mod call;
 mod connection;
@@ -19,6 +20,7 @@ pub mod produce;
 pub mod tail;
 mod topics;
 
+pub use access::{Access, ClientCertificate, Encryption, Login};
 pub use admin::{Broker, Cluster, KafkaAdmin};
 pub use error::{Code, Failure, KafkaError, Server};
 pub use groups::{Group, GroupDeletion, GroupState, Leave, Member};

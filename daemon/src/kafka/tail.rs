@@ -3,6 +3,7 @@
 //! Records are read by librdkafka without a group, so nothing is committed and no other reader is
 //! disturbed. Whether the topic is there is asked by [`KafkaAdmin`], which never makes it by asking.
 
+use super::access::Access;
 use super::admin::KafkaAdmin;
 use super::error::Server;
 use base64::Engine;
@@ -140,7 +141,7 @@ async fn await_topic(
                 .min(ASK_MAX)
         })
     };
-    let mut admin = KafkaAdmin::connect(servers, left())
+    let mut admin = KafkaAdmin::connect(&Access::plaintext(servers.to_vec()), left())
         .await
         .map_err(|error| error.to_problem())?;
     loop {

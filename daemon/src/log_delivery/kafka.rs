@@ -4,7 +4,7 @@
 use super::place::{PlaceError, Taken};
 use super::source::Entry;
 use crate::kafka::produce::{ProduceError, Producer};
-use crate::kafka::{KafkaAdmin, TopicWanted};
+use crate::kafka::{Access, KafkaAdmin, TopicWanted};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -80,9 +80,10 @@ impl KafkaPlace {
         let away = |error: &dyn std::error::Error| {
             PlaceError::Away(format!("topic {}: {}", topic.name, chain(error)))
         };
-        let mut admin = KafkaAdmin::connect(&topic.servers, self.timeout)
-            .await
-            .map_err(|error| away(&error))?;
+        let mut admin =
+            KafkaAdmin::connect(&Access::plaintext(topic.servers.clone()), self.timeout)
+                .await
+                .map_err(|error| away(&error))?;
         let found = admin
             .topics_exist(&[&topic.name])
             .await

@@ -7,7 +7,7 @@ use super::memory::Memory;
 use super::observe;
 use crate::failpoint::{self, Moment};
 use crate::fleet::{ConnectClient, FleetError, RestError, SeenWorker, WorkerId};
-use crate::kafka::{KafkaAdmin, KafkaError, TopicOutcome, TopicWanted};
+use crate::kafka::{Access, KafkaAdmin, KafkaError, TopicOutcome, TopicWanted};
 use crate::metrics::WorkerEnd;
 use crate::store::{Advance, StoreError, now_ms};
 use runnel_api::connector::{ConnectorSpec, ConnectorState, DesiredState, TaskStatus};
@@ -164,8 +164,11 @@ impl Job<'_> {
 
     async fn create_topics(&self, wanted: &[TopicWanted]) -> Result<Option<Problem>, KafkaError> {
         let servers = self.situation.remains.cluster.servers().unwrap_or_default();
-        let mut admin =
-            KafkaAdmin::connect(&servers, self.inner.parts.timing.kafka_timeout).await?;
+        let mut admin = KafkaAdmin::connect(
+            &Access::plaintext(servers),
+            self.inner.parts.timing.kafka_timeout,
+        )
+        .await?;
         let outcomes = admin.create_topics(wanted).await?;
         let unfit = wanted
             .iter()
@@ -257,7 +260,8 @@ impl Job<'_> {
             let servers = self.situation.remains.cluster.servers().unwrap_or_default();
             let group = &self.situation.remains.groups[0];
             let leave = async {
-                let mut admin = KafkaAdmin::connect(&servers, LEAVE_LIMIT).await?;
+                let mut admin =
+                    KafkaAdmin::connect(&Access::plaintext(servers), LEAVE_LIMIT).await?;
                 admin.leave_group(group, member).await
             };
             match tokio::time::timeout(LEAVE_LIMIT, leave).await {

@@ -198,6 +198,7 @@ fn remains(row: &Row) -> Remains {
             bootstrap_servers: String::new(),
             encryption_in_transit: runnel_api::kafka_cluster::EncryptionInTransit::default(),
             client_authentication: runnel_api::kafka_cluster::ClientAuthentication::default(),
+            admin: None,
         }),
         topics: vec![topics.offsets, topics.configs, topics.status],
         // A sink reads in the group `connect-NAME` (Kafka Connect's default), which holds its position.

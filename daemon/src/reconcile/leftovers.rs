@@ -1,7 +1,7 @@
 //! What deletes had to leave on a cluster that was away; removed when it is back.
 
 use super::Inner;
-use crate::kafka::{KafkaAdmin, KafkaError};
+use crate::kafka::{Access, KafkaAdmin, KafkaError};
 use runnel_api::kafka_cluster::KafkaClusterSpec;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -27,7 +27,7 @@ impl Remains {
     pub(super) async fn delete(&self, timeout: Duration) -> Result<(), KafkaError> {
         // A specification was checked when it was accepted.
         let servers = self.cluster.servers().unwrap_or_default();
-        let mut admin = KafkaAdmin::connect(&servers, timeout).await?;
+        let mut admin = KafkaAdmin::connect(&Access::plaintext(servers), timeout).await?;
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
         admin.delete_topics(&topics).await?;
         for group in &self.groups {

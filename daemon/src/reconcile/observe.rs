@@ -10,6 +10,7 @@ use crate::fleet::{
     ConnectClient, ExitInfo, SeenWorker, WorkerLaunch, WorkerState as FleetState, heap_mib,
     memory_mib, trace_heads, trace_root_line,
 };
+use crate::kafka::Access;
 use crate::sampling::ConnectorSample;
 use crate::store::now_ms;
 use runnel_api::connector::{TaskStatus, WorkerStatus};
@@ -78,7 +79,9 @@ pub(super) async fn look(inner: &Inner, situation: &Situation, memory: &Memory) 
     let sample = inner.parts.samples.of(situation.id);
     let cluster = &situation.remains.cluster;
     let kafka_reach = match cluster.servers() {
-        Ok(servers) => inner.probes.reach(&cluster.bootstrap_servers, servers),
+        Ok(servers) => inner
+            .probes
+            .reach(&cluster.bootstrap_servers, Access::plaintext(servers)),
         Err(_) => Reach::Unknown,
     };
     memory.with(|facts| {

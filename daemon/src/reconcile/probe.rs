@@ -3,7 +3,7 @@
 //! A pass reads what is known and never waits here. The question is asked besides, only while
 //! passes go on asking for the cluster, over one connection that is kept.
 
-use crate::kafka::{KafkaAdmin, KafkaError};
+use crate::kafka::{Access, KafkaAdmin, KafkaError};
 use crate::store::now_ms;
 use runnel_api::{ErrorCode, Problem};
 use runnel_planner::Reach;
@@ -83,7 +83,7 @@ impl Standing {
 
 impl KafkaProbes {
     /// What is known of the cluster; asks it besides when that is due.
-    pub(super) fn reach(&self, bootstrap: &str, servers: Vec<(String, u16)>) -> Reach {
+    pub(super) fn reach(&self, bootstrap: &str, access: Access) -> Reach {
         let now = now_ms();
         let mut clusters = self.lock();
         clusters.retain(|name, it| {
@@ -99,7 +99,7 @@ impl KafkaProbes {
             let this = self.clone();
             let bootstrap = bootstrap.to_owned();
             tokio::spawn(async move {
-                let (admin, outcome) = ask(admin, &servers).await;
+                let (admin, outcome) = ask(admin, &access).await;
                 this.note(&bootstrap, admin, outcome);
             });
         }
@@ -147,11 +147,11 @@ impl KafkaProbes {
 /// One question; the connection is given back when it may be used again.
 async fn ask(
     admin: Option<KafkaAdmin>,
-    servers: &[(String, u16)],
+    access: &Access,
 ) -> (Option<KafkaAdmin>, Result<(), KafkaError>) {
     let mut admin = match admin {
         Some(admin) => admin,
-        None => match KafkaAdmin::connect(servers, LIMIT).await {
+        None => match KafkaAdmin::connect(access, LIMIT).await {
             Ok(admin) => admin,
             Err(error) => return (None, Err(error)),
         },
@@ -208,7 +208,7 @@ mod tests {
         let probes = KafkaProbes::default();
         let bootstrap = format!("127.0.0.1:{port}");
         let servers = vec![("127.0.0.1".to_owned(), port)];
-        let look = || probes.reach(&bootstrap, servers.clone());
+        let look = || probes.reach(&bootstrap, Access::plaintext(servers.clone()));
         assert_eq!(look(), Reach::Unknown);
         let told = tokio::time::timeout(Duration::from_secs(15), async {
             loop {

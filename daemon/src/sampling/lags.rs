@@ -1,7 +1,7 @@
 //! The lag of every sink, asked of its Kafka cluster beside the samples, so that a cluster that is
 //! away holds up nothing.
 
-use crate::kafka::{KafkaAdmin, KafkaError, Lag, Subscription, sink_group};
+use crate::kafka::{Access, KafkaAdmin, KafkaError, Lag, Subscription, sink_group};
 use crate::store::{Store, StoreError, Stored};
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -118,7 +118,8 @@ impl LagWatch {
 }
 
 async fn ask(sink: &Sink) -> Result<Lag, KafkaError> {
-    let mut admin = KafkaAdmin::connect(&sink.servers, ANSWER_LIMIT).await?;
+    let mut admin =
+        KafkaAdmin::connect(&Access::plaintext(sink.servers.clone()), ANSWER_LIMIT).await?;
     admin.lag(&sink.group, &sink.subscription).await
 }
 

@@ -29,6 +29,7 @@ pub(super) fn cluster(servers: &str) -> KafkaClusterSpec {
         bootstrap_servers: servers.to_owned(),
         encryption_in_transit: EncryptionInTransit::default(),
         client_authentication: ClientAuthentication::default(),
+        admin: None,
     }
 }
 

@@ -15,6 +15,7 @@ impl Convert<KafkaClusters> for KafkaCluster {
             bootstrap_servers: values.get("bootstrap_servers")?,
             encryption_in_transit: encryption(values)?,
             client_authentication: authentication(values)?,
+            admin: None,
         })
     }
 
@@ -73,6 +74,7 @@ fn authentication(values: &Object) -> Result<ClientAuthentication, Diagnostic> {
         "NONE" => Ok(ClientAuthentication::None),
         "SCRAM_SHA_512" => Ok(ClientAuthentication::ScramSha512 {
             username: block.get("username")?,
+            password_wo_version: block.get("password_wo_version")?,
         }),
         "AWS_MSK_IAM" => Ok(ClientAuthentication::AwsMskIam),
         other => Err(stranger(other).at(block.path("type"))),
@@ -96,9 +98,13 @@ fn encryption_value(spec: &KafkaClusterSpec) -> Value {
 fn authentication_value(spec: &KafkaClusterSpec) -> Value {
     match &spec.client_authentication {
         ClientAuthentication::None => Value::object([("type", "NONE")]),
-        ClientAuthentication::ScramSha512 { username } => Value::object([
+        ClientAuthentication::ScramSha512 { username, .. } => Value::object([
             ("type", Value::from("SCRAM_SHA_512")),
             ("username", username.clone().into()),
+        ]),
+        ClientAuthentication::Mtls { certificate, .. } => Value::object([
+            ("type", Value::from("MTLS")),
+            ("certificate", certificate.clone().into()),
         ]),
         ClientAuthentication::AwsMskIam => Value::object([("type", "AWS_MSK_IAM")]),
     }

@@ -45,6 +45,7 @@ fn bootstrap_servers() -> Attribute {
                     bootstrap_servers: value.as_str().unwrap_or_default().to_owned(),
                     encryption_in_transit: EncryptionInTransit::Plaintext,
                     client_authentication: ClientAuthentication::None,
+                    admin: None,
                 };
                 spec.servers()
                     .map(|_| ())

@@ -172,9 +172,13 @@ fn security(cluster: &KafkaClusterSpec) -> Vec<(&'static str, String)> {
     );
     let mut settings: Vec<(&str, String)> = match (&cluster.client_authentication, encrypted) {
         (ClientAuthentication::None, false) => vec![("security.protocol", "PLAINTEXT".into())],
-        (ClientAuthentication::None, true) => vec![("security.protocol", "SSL".into())],
+        (ClientAuthentication::None | ClientAuthentication::Mtls { .. }, true) => {
+            vec![("security.protocol", "SSL".into())]
+        }
         // Its login comes with the enforcement of roles; until then such a cluster is refused.
-        (ClientAuthentication::ScramSha512 { .. }, _) => Vec::new(),
+        (ClientAuthentication::ScramSha512 { .. } | ClientAuthentication::Mtls { .. }, _) => {
+            Vec::new()
+        }
         (ClientAuthentication::AwsMskIam, _) => MSK_IAM
             .iter()
             .map(|(key, value)| (*key, (*value).to_owned()))

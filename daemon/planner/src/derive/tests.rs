@@ -184,6 +184,7 @@ pub(super) fn seed() -> Case {
             bootstrap_servers: "127.0.0.1:9092".into(),
             encryption_in_transit: EncryptionInTransit::Plaintext,
             client_authentication: ClientAuthentication::None,
+            admin: None,
         },
         plugins: vec![plugin(MYSQL, "1.6.1.Final", &[POLL])],
         worker_configuration: None,

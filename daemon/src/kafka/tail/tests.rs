@@ -38,7 +38,7 @@ impl Shared {
 }
 
 async fn make(broker: &(String, u16), topic: &str) {
-    let mut admin = KafkaAdmin::connect(std::slice::from_ref(broker), ASK_MAX)
+    let mut admin = KafkaAdmin::connect(&Access::plaintext(vec![broker.clone()]), ASK_MAX)
         .await
         .unwrap();
     let topic = TopicWanted {
@@ -146,7 +146,9 @@ async fn when_the_time_is_up_what_was_missing_is_told() {
         end.unwrap_err().message,
         "topic tail-never did not come into being within 300ms"
     );
-    let mut admin = KafkaAdmin::connect(&[broker], ASK_MAX).await.unwrap();
+    let mut admin = KafkaAdmin::connect(&Access::plaintext(vec![broker]), ASK_MAX)
+        .await
+        .unwrap();
     assert!(
         admin
             .topics_exist(&["tail-never"])
