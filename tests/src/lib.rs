@@ -4,5 +4,6 @@ pub mod daemon;
 pub mod hcl;
 pub mod process;
 pub mod rig;
+pub mod secured;
 pub mod terraform;
 pub mod world;

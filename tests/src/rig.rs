@@ -1,6 +1,7 @@
-//! The real servers: broker, MariaDB, PostgreSQL, by `tests/rig/rig`.
+//! The real servers: brokers, MariaDB, PostgreSQL, by `tests/rig/rig`.
 
 use crate::process::{repository, run};
+use crate::secured::Secured;
 use anyhow::{Context as _, Result, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,12 +13,12 @@ pub struct Rig {
     facts: BTreeMap<String, String>,
 }
 
-fn script() -> PathBuf {
+pub(crate) fn script() -> PathBuf {
     repository().join("tests/rig/rig")
 }
 
 impl Rig {
-    /// Starts servers: `broker`, `mariadb`, `postgres`; all of them if none is named.
+    /// Starts servers: `broker`, `mariadb`, `postgres`, all of them if none is named; `secured` is a second broker.
     pub fn up(folder: &Path, parts: &[&str]) -> Result<Self> {
         let flags = parts.iter().map(|part| format!("--{part}"));
         run(Command::new(script()).arg("up").arg(folder).args(flags))?;
@@ -44,6 +45,17 @@ impl Rig {
             .map(|(key, value)| (key.to_owned(), value.trim_matches('\'').replace('\\', "")))
             .collect();
         Ok(())
+    }
+
+    /// Where it keeps everything.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The secured broker, which must have been started by `up` or `add`.
+    pub fn secured(&self) -> Result<Secured> {
+        Secured::of(self)
     }
 
     /// A fact that `rig env` prints.

@@ -19,6 +19,13 @@ controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs=$BROKER/data
 
+END
+  broker_one_node_properties
+}
+
+# What does not depend on who may come in.
+broker_one_node_properties() {
+  cat <<END
 # The walk-through relies on it: Debezium's topics are made by its first record.
 auto.create.topics.enable=true
 num.partitions=1
@@ -53,12 +60,15 @@ broker_prepare() {
     die "the broker's storage could not be formatted: $(tail -n 5 "$BROKER/format.log")"
 }
 
-broker_launch() {
+broker_launch() { broker_run "$BROKER"; }
+
+# broker_run FOLDER: by the server.properties in it.
+broker_run() {
   # Small and quick to start: C1 only, serial collector; 370 MB resident under the tests' load.
-  launch "$BROKER/process" "$BROKER/log" "${JAVA_HOME:+$JAVA_HOME/bin/}java" \
+  launch "$1/process" "$1/log" "${JAVA_HOME:+$JAVA_HOME/bin/}java" \
     -Xms64m -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
     "-Dlog4j2.configurationFile=$HERE/parts/broker-log4j2.properties" \
-    -cp "$RUNTIME_4_3/libs/*" kafka.Kafka "$BROKER/server.properties"
+    -cp "$RUNTIME_4_3/libs/*" kafka.Kafka "$1/server.properties"
 }
 
 broker_await() {
@@ -69,17 +79,29 @@ broker_await() {
 # A controlled shutdown of a lone node takes 1 to 2 s; with clients that hang on it can take its own 30 s.
 broker_end() { end "$BROKER/process" TERM 35; }
 
-# What a user of Kafka's own scripts would type, by the same names.
-broker_tool() {
-  local class
-  case $1 in
+broker_tool() { broker_tool_at "127.0.0.1:$RIG_BROKER_PORT" "$@"; }
+
+# broker_tool_at BOOTSTRAP [--command-config FILE] TOOL [ARGUMENT…]: what a user of Kafka's own scripts would type, by
+# the same names.
+broker_tool_at() {
+  local class login=()
+  local -r bootstrap=$1
+  shift
+  if [[ ${1:-} == --command-config ]]; then
+    login=(--command-config "$2")
+    shift 2
+  fi
+  case ${1:-} in
+    acls) class=org.apache.kafka.tools.AclCommand ;;
+    configs) class=kafka.admin.ConfigCommand ;;
     topics) class=org.apache.kafka.tools.TopicCommand ;;
     console-consumer) class=org.apache.kafka.tools.consumer.ConsoleConsumer ;;
     console-producer) class=org.apache.kafka.tools.ConsoleProducer ;;
     consumer-groups) class=org.apache.kafka.tools.consumer.group.ConsumerGroupCommand ;;
-    *) die "unknown tool \`$1\`; the tools are: topics console-consumer console-producer consumer-groups" ;;
+    *) die "unknown tool \`${1:-}\`; the tools are: acls configs topics console-consumer console-producer \
+consumer-groups" ;;
   esac
   shift
   broker_java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dlog4j2.level=ERROR "$class" \
-    --bootstrap-server "127.0.0.1:$RIG_BROKER_PORT" "$@"
+    --bootstrap-server "$bootstrap" "${login[@]}" "$@"
 }
