@@ -10,6 +10,7 @@ mod delivery;
 #[cfg(test)]
 mod delivery_tests;
 mod history;
+mod hostile;
 mod position;
 mod runtime;
 mod secrets;
@@ -17,6 +18,7 @@ mod secrets;
 mod tests;
 
 pub use class::{BUILT_INS, BuiltIn, runs_one_task};
+pub use hostile::check_secret_value;
 use runnel_api::nearest::nearest;
 pub use secrets::{is_secret, placeholder};
 
@@ -108,6 +110,7 @@ pub fn derive(input: &DeriveInput<'_>) -> Derivation {
     check_keys(input, &mut findings);
     check_tasks(input, class, &mut findings);
     secrets::check(input, &mut findings);
+    hostile::check(input, found.as_ref(), &mut findings);
     capacity::check(&input.spec.capacity, &mut findings);
     check_cluster(input, &mut findings);
     check_worker_configuration(input, &mut findings);

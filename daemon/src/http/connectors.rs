@@ -17,6 +17,7 @@ use runnel_api::connector::{
 };
 use runnel_api::scaling::ScalingDecision;
 use runnel_api::{ErrorCode, Object, Page, Problem};
+use runnel_planner::derive::check_secret_value;
 use serde::Deserialize;
 
 /// Decisions that are answered when no number is asked for.
@@ -61,6 +62,12 @@ impl Noun for ConnectorSpec {
                 .map(|secrets| secrets.keys().cloned().collect()),
             ..Inputs::default()
         };
+        let mut secrets = request.secrets.iter().flatten();
+        if let Some(problem) =
+            secrets.find_map(|(key, value)| check_secret_value(key, value.expose()))
+        {
+            return Err(problem.into());
+        }
         let previewed = api
             .resolver
             .preview(&request.name, request.spec.clone(), inputs)

@@ -199,7 +199,31 @@ fn references(value: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-fn is_placeholder(value: &str) -> bool {
+/// The first provider that a value refers to and that some release of Connect, or a plugin of it,
+/// brings under this name.
+pub(super) fn well_known_provider(value: &str) -> Option<&str> {
+    const NAMES: [&str; 14] = [
+        "azure",
+        "dir",
+        "directory",
+        "env",
+        "envvar",
+        "file",
+        "gcp",
+        "jndi",
+        "secretManager",
+        "secretsmanager",
+        "secrets",
+        "ssm",
+        "sys",
+        "vault",
+    ];
+    references(value)
+        .map(|(provider, _)| provider)
+        .find(|provider| NAMES.iter().any(|name| name.eq_ignore_ascii_case(provider)))
+}
+
+pub(super) fn is_placeholder(value: &str) -> bool {
     let inside = value.trim().strip_prefix("${secret:");
     inside
         .and_then(|rest| rest.strip_suffix('}'))
@@ -217,10 +241,16 @@ fn check_reference(input: &DeriveInput<'_>, value: &str) -> Option<Problem> {
         let problem = Problem::new(ErrorCode::InvalidArgument, message);
         return Some(problem.hint("add the key to config_wo"));
     }
-    let message = format!("workers have no config provider {:?}", cut(provider));
+    let message = format!(
+        "config providers beyond files are refused, and those are Runnel's own: {:?}",
+        cut(provider)
+    );
     Some(
         Problem::new(ErrorCode::InvalidArgument, message)
-            .detail("references are resolved on the worker, where they could read other files")
+            .detail(
+                "references are resolved on the worker, where they could read other files and the \
+                 environment (CVE-2024-31141)",
+            )
             .hint("put the key with its value into config_wo; workers get it as a private file"),
     )
 }
