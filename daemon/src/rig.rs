@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 const RIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/rig");
 
 static BROKER: OnceLock<(String, u16)> = OnceLock::new();
+static SECURED: OnceLock<Secured> = OnceLock::new();
 static MOTO: OnceLock<String> = OnceLock::new();
 static RUNTIMES: OnceLock<[PathBuf; 2]> = OnceLock::new();
 
@@ -17,7 +18,7 @@ static RUNTIMES: OnceLock<[PathBuf; 2]> = OnceLock::new();
 pub fn broker() -> (String, u16) {
     BROKER
         .get_or_init(|| {
-            let port = value(&up("--broker"), "RIG_BROKER_PORT");
+            let port = value(&up("--broker").1, "RIG_BROKER_PORT");
             ("127.0.0.1".to_owned(), port.parse().unwrap())
         })
         .clone()
@@ -28,13 +29,66 @@ pub fn broker() -> (String, u16) {
 pub fn moto() -> String {
     MOTO.get_or_init(|| {
         fetch("moto");
-        format!("http://127.0.0.1:{}", value(&up("--moto"), "RIG_MOTO_PORT"))
+        format!(
+            "http://127.0.0.1:{}",
+            value(&up("--moto").1, "RIG_MOTO_PORT")
+        )
     })
     .clone()
 }
 
-/// Starts a part of the rig; gives what `rig.env` holds.
-fn up(part: &str) -> String {
+/// A broker with TLS, SCRAM, client certificates and ACLs.
+#[derive(Clone, Debug)]
+pub struct Secured {
+    /// The rig's folder.
+    folder: PathBuf,
+    /// Port for SCRAM-SHA-512 over TLS.
+    pub port: u16,
+    /// Port for client certificates.
+    pub mtls_port: u16,
+    /// Password of the super user `admin`.
+    pub admin_password: String,
+}
+
+impl Secured {
+    /// A certificate or key, PEM, such as `ca.pem`; `tests/rig/parts/tls.sh` names them.
+    pub fn pem(&self, file: &str) -> String {
+        std::fs::read_to_string(self.folder.join("tls").join(file)).unwrap()
+    }
+
+    /// Runs one of Kafka's own tools as admin.
+    pub fn tool(&self, arguments: &[&str]) -> String {
+        let ran = Command::new(Path::new(RIG).join("rig"))
+            .arg("kafka-secured")
+            .arg(&self.folder)
+            .args(arguments)
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success(), "{told}");
+        String::from_utf8(ran.stdout).unwrap()
+    }
+}
+
+/// The secured broker that all tests of this process share. Started at the first call.
+pub fn secured() -> Secured {
+    SECURED
+        .get_or_init(|| {
+            let (folder, lines) = up("--secured");
+            let port = |key| value(&lines, key).parse().unwrap();
+            let password = folder.join("secured/admin-password");
+            Secured {
+                port: port("RIG_SECURED_PORT"),
+                mtls_port: port("RIG_SECURED_MTLS_PORT"),
+                admin_password: std::fs::read_to_string(password).unwrap().trim().to_owned(),
+                folder,
+            }
+        })
+        .clone()
+}
+
+/// Starts a part of the rig; gives its folder and what `rig.env` holds.
+fn up(part: &str) -> (PathBuf, String) {
     let folder = tempfile::Builder::new()
         .prefix("runnel-rig-")
         .tempdir()
@@ -61,7 +115,8 @@ fn up(part: &str) -> String {
         .status()
         .unwrap();
     assert!(up.success(), "the rig's {part} did not come up");
-    std::fs::read_to_string(folder.join("rig.env")).unwrap()
+    let lines = std::fs::read_to_string(folder.join("rig.env")).unwrap();
+    (folder, lines)
 }
 
 fn fetch(word: &str) -> String {

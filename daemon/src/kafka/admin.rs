@@ -3,7 +3,8 @@
 use super::access::Access;
 use super::call::Call;
 use super::connection::{Connection, Deadline};
-use super::error::{Code, Failure, KafkaError, Server};
+use super::error::{Code, KafkaError, Server};
+use super::failure::Failure;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -94,6 +95,11 @@ impl KafkaAdmin {
     pub async fn describe_cluster(&mut self) -> Result<Cluster, KafkaError> {
         let deadline = self.deadline();
         self.cluster(deadline).await
+    }
+
+    /// The server that is asked first.
+    pub(super) fn home(&self) -> &Server {
+        &self.home
     }
 
     pub(super) fn deadline(&self) -> Deadline {

@@ -1,6 +1,6 @@
 //! The calls we make: their versions and the shapes of their answers.
 //!
-//! Versions are chosen so that brokers from 2.4 (2.8 for `DescribeConfigs`) to 4.x have them:
+//! Versions are chosen so that brokers from 2.4 (2.7 for SCRAM users, 2.8 for `DescribeConfigs`) to 4.x have them:
 //! Kafka 4.0 dropped old versions (KIP-896), none of these. A call that needs no flexible version
 //! keeps to the older, simpler encoding.
 
@@ -208,6 +208,101 @@ call!(
     |_| &[I32, Array(&[Str, Array(&[I32, I64, Str, I16])]), I16]
 );
 
+call!(
+    SaslHandshakeRequest,
+    SaslHandshakeResponse,
+    SaslHandshake,
+    1..=1,
+    |_| &[I16, Array(&[Str])]
+);
+
+call!(
+    SaslAuthenticateRequest,
+    SaslAuthenticateResponse,
+    SaslAuthenticate,
+    2..=2,
+    |_| &[I16, CompactStr, CompactStr, I64, TAGS]
+);
+
+call!(
+    DescribeAclsRequest,
+    DescribeAclsResponse,
+    DescribeAcls,
+    2..=3,
+    |_| &[
+        I32,
+        I16,
+        CompactStr,
+        CompactArray(&[
+            I8,
+            CompactStr,
+            I8,
+            CompactArray(&[CompactStr, CompactStr, I8, I8, TAGS]),
+            TAGS
+        ]),
+        TAGS
+    ]
+);
+
+call!(
+    CreateAclsRequest,
+    CreateAclsResponse,
+    CreateAcls,
+    2..=3,
+    |_| &[I32, CompactArray(&[I16, CompactStr, TAGS]), TAGS]
+);
+
+call!(
+    DeleteAclsRequest,
+    DeleteAclsResponse,
+    DeleteAcls,
+    2..=3,
+    |_| &[
+        I32,
+        CompactArray(&[
+            I16,
+            CompactStr,
+            CompactArray(&[
+                I16, CompactStr, I8, CompactStr, I8, CompactStr, CompactStr, I8, I8, TAGS
+            ]),
+            TAGS
+        ]),
+        TAGS
+    ]
+);
+
+call!(
+    AlterUserScramCredentialsRequest,
+    AlterUserScramCredentialsResponse,
+    AlterUserScramCredentials,
+    0..=0,
+    |_| &[
+        I32,
+        CompactArray(&[CompactStr, I16, CompactStr, TAGS]),
+        TAGS
+    ]
+);
+
+call!(
+    DescribeUserScramCredentialsRequest,
+    DescribeUserScramCredentialsResponse,
+    DescribeUserScramCredentials,
+    0..=0,
+    |_| &[
+        I32,
+        I16,
+        CompactStr,
+        CompactArray(&[
+            CompactStr,
+            I16,
+            CompactStr,
+            CompactArray(&[I8, I32, TAGS]),
+            TAGS
+        ]),
+        TAGS
+    ]
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,6 +331,13 @@ mod tests {
         decode::<wire::DeleteGroupsRequest>(body);
         decode::<wire::ListOffsetsRequest>(body);
         decode::<wire::OffsetFetchRequest>(body);
+        decode::<wire::SaslHandshakeRequest>(body);
+        decode::<wire::SaslAuthenticateRequest>(body);
+        decode::<wire::DescribeAclsRequest>(body);
+        decode::<wire::CreateAclsRequest>(body);
+        decode::<wire::DeleteAclsRequest>(body);
+        decode::<wire::AlterUserScramCredentialsRequest>(body);
+        decode::<wire::DescribeUserScramCredentialsRequest>(body);
     }
 
     /// Bytes that have a shape, so that the decoders are reached too.
@@ -302,6 +404,13 @@ mod tests {
             shaped(wire::DescribeGroupsRequest::shape(0)),
             shaped(wire::ListOffsetsRequest::shape(2)),
             shaped(wire::OffsetFetchRequest::shape(3)),
+            shaped(wire::SaslHandshakeRequest::shape(1)),
+            shaped(wire::SaslAuthenticateRequest::shape(2)),
+            shaped(wire::DescribeAclsRequest::shape(3)),
+            shaped(wire::CreateAclsRequest::shape(3)),
+            shaped(wire::DeleteAclsRequest::shape(3)),
+            shaped(wire::AlterUserScramCredentialsRequest::shape(0)),
+            shaped(wire::DescribeUserScramCredentialsRequest::shape(0)),
         ]
         .boxed()
     }

@@ -1,22 +1,17 @@
-//! One connection to one broker: opened, versions asked, then one exchange after the other.
+//! One connection to one broker: opened, versions asked, logged in, then one exchange after the other.
 
-use super::access::Access;
+use super::access::{Access, Login};
 use super::call::Call;
-use super::error::{Code, Failure, Server};
-use super::shape;
+use super::error::{Code, Server};
+use super::failure::Failure;
+use super::transport::Transport;
+use super::{login, shape};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{ApiVersionsRequest, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 use std::collections::HashMap;
-use std::io;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-
-/// Largest answer that is read, in bytes. We ask for named topics and groups only; the answer for a
-/// thousand topics of 50 partitions is 2 MB.
-const FRAME_MAX: u32 = 8 << 20;
 
 /// A connection idle for longer is opened anew: brokers close theirs after 10 minutes
 /// (`connections.max.idle.ms`), load balancers earlier.
@@ -41,24 +36,14 @@ impl Deadline {
         Instant::now() >= self.at
     }
 
+    pub(super) fn left(&self) -> Duration {
+        self.at.saturating_duration_since(Instant::now())
+    }
+
     async fn hold<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         timeout_at(self.at, work)
             .await
             .unwrap_or(Err(Failure::TimedOut(self.budget)))
-    }
-}
-
-/// What the bytes go through. TLS will be a second variant.
-#[derive(Debug)]
-enum Transport {
-    Plaintext(TcpStream),
-}
-
-impl Transport {
-    async fn exchange(&mut self, request: &[u8]) -> Result<Bytes, Failure> {
-        match self {
-            Self::Plaintext(stream) => exchange(stream, request).await,
-        }
     }
 }
 
@@ -72,18 +57,21 @@ enum Stream {
     Doubtful,
 }
 
-/// A connection whose broker has told its versions.
+/// A connection whose broker has told its versions and, where a login is wanted, let us in.
 #[derive(Debug)]
 pub(super) struct Connection {
     transport: Transport,
     stream: Stream,
     versions: HashMap<i16, (i16, i16)>,
     last_correlation: i32,
+    /// The last exchange of opening; a later one has a higher number.
+    opened_at: i32,
+    logged_in: bool,
     last_used: Instant,
 }
 
 impl Connection {
-    /// Connects and asks for the versions, within `deadline` in all.
+    /// Connects, asks for the versions and logs in, within `deadline` in all.
     pub(super) async fn open(
         server: &Server,
         access: &Access,
@@ -96,34 +84,49 @@ impl Connection {
 
     async fn open_unbounded(
         server: &Server,
-        _access: &Access,
+        access: &Access,
         deadline: Deadline,
     ) -> Result<Self, Failure> {
-        let stream = connect(server).await?;
+        let transport = Transport::open(server, access).await?;
         let versions =
             HashMap::from([(ApiVersionsRequest::KEY as i16, ApiVersionsRequest::VERSIONS)]);
         let mut connection = Self {
-            transport: Transport::Plaintext(stream),
+            transport,
             stream: Stream::InStep,
             versions,
             last_correlation: 0,
+            opened_at: i32::MAX,
+            logged_in: false,
             last_used: Instant::now(),
         };
+        connection.ask_versions(deadline).await?;
+        if access.login != Login::None {
+            login::log_in(&mut connection, &access.login, deadline).await?;
+            connection.logged_in = true;
+        }
+        connection.opened_at = connection.last_correlation;
+        Ok(connection)
+    }
+
+    async fn ask_versions(&mut self, deadline: Deadline) -> Result<(), Failure> {
         let request = ApiVersionsRequest::default()
             .with_client_software_name(StrBytes::from_static_str("runnel"))
             .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
-        let answer = connection.call(&request, deadline).await?;
+        let answer = match self.call(&request, deadline).await {
+            Ok(answer) => answer,
+            Err(failure) => return Err(self.transport.judge_first(failure)),
+        };
         if let Some(code) = Code::of(answer.error_code) {
             return Err(Failure::Malformed(format!(
                 "ApiVersions failed with {code}"
             )));
         }
-        connection.versions = answer
+        self.versions = answer
             .api_keys
             .iter()
             .map(|api| (api.api_key, (api.min_version, api.max_version)))
             .collect();
-        Ok(connection)
+        Ok(())
     }
 
     /// Whether it may be used for another call.
@@ -131,9 +134,9 @@ impl Connection {
         self.stream == Stream::InStep && self.last_used.elapsed() < IDLE_MAX
     }
 
-    /// Whether it has answered a call before, so that it may have been closed meanwhile.
+    /// Whether it has not been used since it was opened, so that it was hardly closed meanwhile.
     pub(super) fn is_fresh(&self) -> bool {
-        self.last_correlation <= 1
+        self.last_correlation <= self.opened_at
     }
 
     /// One request and its answer. A future that is dropped halfway leaves the connection unusable.
@@ -150,29 +153,19 @@ impl Connection {
         let frame = encode(request, version, correlation)?;
         self.last_correlation = correlation;
         self.stream = Stream::Doubtful;
-        let answer = deadline.hold(self.transport.exchange(&frame)).await?;
+        let is_first = self.last_correlation == self.opened_at.saturating_add(1);
+        let answer = match deadline.hold(self.transport.exchange(&frame)).await {
+            // A listener with SASL tells its versions to anybody, and hangs up at what comes next.
+            Err(Failure::Closed) if is_first && !self.logged_in => {
+                return Err(Failure::LoginWanted);
+            }
+            answer => answer?,
+        };
         let answer = decode::<C>(answer, version, correlation)?;
         self.stream = Stream::InStep;
         self.last_used = Instant::now();
         Ok(answer)
     }
-}
-
-async fn connect(server: &Server) -> Result<TcpStream, Failure> {
-    let addresses = tokio::net::lookup_host((server.host.as_str(), server.port))
-        .await
-        .map_err(Failure::Resolve)?;
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                stream.set_nodelay(true).map_err(Failure::Io)?;
-                return Ok(stream);
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(Failure::Connect(last))
 }
 
 /// The greatest version that both speak.
@@ -233,44 +226,11 @@ fn decode<C: Call>(
     C::Response::decode(&mut answer, version).map_err(|error| malformed(error.to_string()))
 }
 
-async fn exchange<S>(stream: &mut S, request: &[u8]) -> Result<Bytes, Failure>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    stream.write_all(request).await.map_err(Failure::Io)?;
-    stream.flush().await.map_err(Failure::Io)?;
-    read_frame(stream).await
-}
-
-/// Reads one frame; memory grows with the bytes that arrive, not with the length that is claimed.
-async fn read_frame<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Bytes, Failure> {
-    let length = stream.read_u32().await.map_err(lost)?;
-    if length > FRAME_MAX {
-        return Err(Failure::FrameTooLarge(length));
-    }
-    let mut frame = Vec::new();
-    stream
-        .take(u64::from(length))
-        .read_to_end(&mut frame)
-        .await
-        .map_err(lost)?;
-    if frame.len() < length as usize {
-        return Err(Failure::Closed);
-    }
-    Ok(frame.into())
-}
-
-fn lost(error: io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => Failure::Closed,
-        _ => Failure::Io(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use kafka_protocol::messages::MetadataRequest;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     const SHORT: Duration = Duration::from_millis(300);
@@ -362,15 +322,13 @@ mod tests {
 
     #[tokio::test]
     async fn garbage_is_refused_by_its_length_correlation_or_shape() {
-        // "HTTP" is a length of 1.2 GB; a TLS alert starts with 0x15030300.
-        for bytes in [
-            &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
-            &[0x15, 3, 3, 0, 2, 2, 80],
-            &[0xff; 16],
-        ] {
+        // "HTTP" is a length of 1.2 GB.
+        for bytes in [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], &[0xff; 16]] {
             let failure = opened_against(bytes).await;
             assert!(matches!(failure, Failure::FrameTooLarge(_)), "{failure:?}");
         }
+        let alert = opened_against(&[0x15, 3, 3, 0, 2, 2, 80]).await;
+        assert!(matches!(alert, Failure::SpeaksTls), "{alert:?}");
         let stranger = opened_against(&[0, 0, 0, 6, 0, 0, 0, 9, 0, 0]).await;
         assert!(matches!(stranger, Failure::Malformed(_)), "{stranger:?}");
         // A right header, then an array that claims four thousand million elements.

@@ -1,11 +1,10 @@
 //! What can go wrong between us and a Kafka cluster, and how it is told to people.
 
+use super::failure::{Blame, Failure};
 use kafka_protocol::ResponseError;
 use runnel_api::{ErrorCode, Problem};
 use std::error::Error;
 use std::fmt;
-use std::io;
-use std::time::Duration;
 
 /// Where a broker listens.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +41,15 @@ impl Code {
     pub(super) const NOT_CONTROLLER: Self = Self(41);
     pub(super) const GROUP_NOT_EMPTY: Self = Self(68);
     pub(super) const GROUP_NOT_FOUND: Self = Self(69);
+    /// `UNSUPPORTED_SASL_MECHANISM`.
+    pub(super) const UNKNOWN_MECHANISM: Self = Self(33);
+    /// `ILLEGAL_SASL_STATE`: what a listener without SASL answers to a handshake.
+    pub(super) const ILLEGAL_SASL_STATE: Self = Self(34);
+    /// `SASL_AUTHENTICATION_FAILED`.
+    pub(super) const LOGIN_FAILED: Self = Self(58);
+    /// `RESOURCE_NOT_FOUND`.
+    pub(super) const NO_SUCH_RESOURCE: Self = Self(91);
+    const SECURITY_DISABLED: Self = Self(54);
     const UNSUPPORTED_VERSION: Self = Self(35);
 
     /// Success is `None`.
@@ -49,9 +57,14 @@ impl Code {
         (code != 0).then_some(Self(code))
     }
 
-    /// Whether the role or principal lacks a permission: topic, group or cluster.
+    /// Whether the role or principal lacks a permission: topic, group, cluster, transactional id.
     pub fn is_denied(self) -> bool {
-        matches!(self.0, 29..=31)
+        matches!(self.0, 29..=31 | 53)
+    }
+
+    /// Whether the cluster has no authorizer, and so no ACLs.
+    pub fn is_security_disabled(self) -> bool {
+        self == Self::SECURITY_DISABLED
     }
 
     pub(super) fn is_unsupported_version(self) -> bool {
@@ -79,68 +92,6 @@ impl fmt::Display for Code {
     }
 }
 
-/// Why one exchange with one broker failed.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// The host name has no address.
-    #[error("the host name does not resolve")]
-    Resolve(#[source] io::Error),
-    /// No TCP connection.
-    #[error("no connection")]
-    Connect(#[source] io::Error),
-    /// Silence.
-    #[error("no answer within {} ms", .0.as_millis())]
-    TimedOut(Duration),
-    /// The broker closed the connection, or it was left in the middle of an exchange.
-    #[error("the connection was closed")]
-    Closed,
-    /// Reading or writing failed.
-    #[error("reading or writing failed")]
-    Io(#[source] io::Error),
-    /// A frame above the limit: most likely no Kafka, or a TLS listener.
-    #[error("the answer claims {0} bytes, which is no Kafka answer we accept")]
-    FrameTooLarge(u32),
-    /// An answer that does not follow the protocol.
-    #[error("the answer does not follow Kafka's protocol: {0}")]
-    Malformed(String),
-    /// The request cannot be written, such as a name above 32,767 bytes.
-    #[error("the request cannot be encoded: {0}")]
-    Encode(String),
-    /// The broker does not speak a version that we do.
-    #[error("the broker speaks versions {theirs:?} of it, we speak {ours:?}")]
-    Unsupported {
-        /// Our least and greatest version.
-        ours: (i16, i16),
-        /// The broker's, or `None` if it does not know the call.
-        theirs: Option<(i16, i16)>,
-    },
-}
-
-impl Failure {
-    /// Whether a connection that had been idle may simply have been closed meanwhile.
-    pub(super) fn is_lost_connection(&self) -> bool {
-        matches!(self, Self::Closed | Self::Io(_))
-    }
-
-    fn hint(&self) -> &'static str {
-        match self {
-            Self::Resolve(_) => "check the host name in bootstrap_servers and the machine's DNS",
-            Self::Connect(_) => {
-                "check that the broker runs, that host and port in bootstrap_servers are right, and that the brokers' \
-                 advertised.listeners can be reached from here"
-            }
-            Self::TimedOut(_) => {
-                "check firewalls between this machine and the broker, and that the broker is not frozen or overloaded"
-            }
-            Self::Closed | Self::Io(_) | Self::FrameTooLarge(_) | Self::Malformed(_) => {
-                "check that this port is a Kafka listener, and that encryption_in_transit says the same as the listener"
-            }
-            Self::Encode(_) => "shorten the names in the request",
-            Self::Unsupported { .. } => "use a Kafka broker of release 2.8 or later",
-        }
-    }
-}
-
 /// An error of Kafka administration.
 #[derive(Debug, thiserror::Error)]
 pub enum KafkaError {
@@ -148,7 +99,7 @@ pub enum KafkaError {
     #[error("no bootstrap server is given")]
     NoServers,
     /// Each bootstrap server failed, for its own reason.
-    #[error("no Kafka bootstrap server answered: {}", servers(.0))]
+    #[error("{}: {}", headline(.0), servers(.0))]
     NoneAnswered(Vec<(Server, Failure)>),
     /// An exchange failed.
     #[error("{call} at Kafka broker {server} failed")]
@@ -185,6 +136,9 @@ pub enum KafkaError {
         /// What is missing.
         subject: String,
     },
+    /// Not one principal, `User:name`: nothing is asked for, as a filter it might match others.
+    #[error("{0:?} is no principal of one user")]
+    NoPrincipal(String),
 }
 
 impl KafkaError {
@@ -203,6 +157,27 @@ impl KafkaError {
             text: text
                 .filter(|text| !code.is_denied() && !text.is_empty())
                 .map(|text| text.chars().take(TEXT_LENGTH_MAX).collect()),
+        }
+    }
+
+    /// Which part of the access is wrong, if one is: what a broker refuses afterwards is none.
+    pub fn blame(&self) -> Option<Blame> {
+        match self {
+            Self::NoServers => Some(Blame::Servers),
+            Self::NoneAnswered(failures) => furthest(failures).map(Failure::blame),
+            Self::Call { failure, .. } => Some(failure.blame()),
+            Self::Refused { .. } | Self::LeftOut { .. } | Self::NoPrincipal(_) => None,
+        }
+    }
+
+    /// Whether user or password was refused; see [`Failure::is_login_refused`].
+    pub fn is_login_refused(&self) -> bool {
+        match self {
+            Self::NoneAnswered(failures) => {
+                furthest(failures).is_some_and(Failure::is_login_refused)
+            }
+            Self::Call { failure, .. } => failure.is_login_refused(),
+            _ => false,
         }
     }
 
@@ -226,7 +201,7 @@ impl KafkaError {
                     .iter()
                     .map(|(server, failure)| format!("{server}: {}", chain(failure)))
                     .collect();
-                let hint = failures.first().map_or("", |(_, failure)| failure.hint());
+                let hint = furthest(failures).map_or("", Failure::hint);
                 problem.detail(lines.join("; ")).hint(hint)
             }
             Self::Call { failure, .. } => problem.detail(chain(failure)).hint(failure.hint()),
@@ -236,6 +211,7 @@ impl KafkaError {
                     .map_or_else(|| code.to_string(), |text| format!("{code}: {text}"));
                 problem.detail(detail).hint(refusal_hint(*code))
             }
+            Self::NoPrincipal(_) => problem.hint("this is a defect of Runnel; please report it"),
             Self::LeftOut { .. } => {
                 problem.hint("repeat the call; if it stays so, look into the broker's log")
             }
@@ -244,18 +220,40 @@ impl KafkaError {
 }
 
 /// Longest text of a broker that is passed on.
-const TEXT_LENGTH_MAX: usize = 500;
+pub(super) const TEXT_LENGTH_MAX: usize = 500;
 
 fn refusal_hint(code: Code) -> &'static str {
     match code {
         _ if code.is_denied() => {
             "grant the permission to the principal by which Runnel logs in, or give the cluster admin credentials"
         }
+        _ if code.is_security_disabled() => {
+            "set authorizer.class.name in the brokers' configuration, or do without admin credentials"
+        }
         Code::GROUP_NOT_EMPTY => "stop the group's members first",
         _ if code.is_coordinator_moving() => {
             "the cluster is still electing a group coordinator; repeat in a moment"
         }
         _ => "see the broker's log for the reason",
+    }
+}
+
+/// The failure of the server where we came furthest: it says most about what is wrong.
+fn furthest(failures: &[(Server, Failure)]) -> Option<&Failure> {
+    let failures = failures.iter().map(|(_, failure)| failure);
+    // The first of equals: `max_by_key` takes the last.
+    failures.rev().max_by_key(|failure| failure.blame())
+}
+
+fn headline(failures: &[(Server, Failure)]) -> &'static str {
+    match furthest(failures).map(Failure::blame) {
+        None | Some(Blame::Servers) => "no Kafka bootstrap server answered",
+        Some(Blame::Encryption | Blame::Authorities) => {
+            "no encrypted connection to a Kafka bootstrap server"
+        }
+        Some(Blame::ClientCertificate | Blame::Mechanism | Blame::Password) => {
+            "no Kafka bootstrap server let us in"
+        }
     }
 }
 
@@ -282,6 +280,7 @@ pub(super) fn chain(error: &dyn Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io;
 
     fn server() -> Server {
         Server {
@@ -299,6 +298,25 @@ mod tests {
         assert!(problem.message.contains("127.0.0.1:9092"), "{problem:?}");
         assert!(problem.detail.unwrap().contains("connection refused"));
         assert!(problem.hint.unwrap().contains("bootstrap_servers"));
+    }
+
+    #[test]
+    fn the_server_where_we_came_furthest_says_what_is_wrong() {
+        let down = || Failure::Connect(io::Error::from(io::ErrorKind::ConnectionRefused));
+        let refused = Failure::LoginRefused {
+            username: "me".into(),
+            text: "invalid credentials".into(),
+        };
+        let error = KafkaError::NoneAnswered(vec![
+            (server(), down()),
+            (server(), refused),
+            (server(), down()),
+        ]);
+        assert_eq!(error.blame(), Some(Blame::Password));
+        assert!(error.is_login_refused());
+        let problem = error.to_problem();
+        assert!(problem.message.contains("let us in"), "{problem:?}");
+        assert!(problem.hint.unwrap().contains("password"));
     }
 
     #[test]

@@ -9,6 +9,9 @@ use kafka_protocol::messages::{
     DeleteGroupsRequest, DescribeGroupsRequest, FindCoordinatorRequest, GroupId, LeaveGroupRequest,
 };
 
+/// A group as the key of `FindCoordinator` (KIP-98).
+pub(super) const GROUP: i8 = 0;
+
 /// The state of a group, as its coordinator says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GroupState {
@@ -187,10 +190,9 @@ impl KafkaAdmin {
         deadline: Deadline,
         pause: &mut Pause,
     ) -> Result<Server, KafkaError> {
-        // Key type 0 is a group.
         let request = FindCoordinatorRequest::default()
             .with_key(text(group))
-            .with_key_type(0);
+            .with_key_type(GROUP);
         let call = FindCoordinatorRequest::NAME;
         loop {
             let (asked, answer) = self.ask_any(&request, deadline).await?;

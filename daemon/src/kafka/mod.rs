@@ -7,25 +7,42 @@
 //! ([`shape`]) before it is decoded.
 
 mod access;
+mod acls;
 mod admin;
 mod call;
 mod connection;
 mod error;
+mod everyone;
+mod failure;
 mod groups;
 mod lag;
+mod login;
 mod offsets;
+mod scram;
 mod shape;
+mod tls;
+mod transport;
+mod users;
 
 pub mod produce;
 pub mod tail;
 mod topics;
 
 pub use access::{Access, ClientCertificate, Encryption, Login};
+pub use acls::{AclBinding, Acls};
 pub use admin::{Broker, Cluster, KafkaAdmin};
-pub use error::{Code, Failure, KafkaError, Server};
+pub use error::{Code, KafkaError, Server};
+pub use everyone::{Everyone, PROBE_PREFIX, lets_everyone_in};
+pub use failure::{Blame, Failure};
 pub use groups::{Group, GroupDeletion, GroupState, Leave, Member};
 pub use lag::{Lag, Subscription, sink_group};
+pub use login::try_login;
+pub use scram::ScramError;
 pub use topics::{TopicDeletion, TopicOutcome, TopicWanted};
+pub use users::UserDeletion;
 
 #[cfg(test)]
 mod broker_tests;
+
+#[cfg(test)]
+mod secured_tests;

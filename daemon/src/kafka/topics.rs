@@ -171,7 +171,7 @@ impl KafkaAdmin {
     }
 
     /// Asks the controller, and the next one if it has just changed.
-    async fn at_controller<C: Call>(
+    pub(super) async fn at_controller<C: Call>(
         &mut self,
         request: &C,
         deadline: Deadline,
