@@ -6,10 +6,11 @@
 //! semantics are those of the IAM user guide ("IAM JSON policy reference"); the table of actions is
 //! that of the service authorization reference ("Apache Kafka APIs for Amazon MSK clusters").
 //!
-//! Translating a policy into Kafka ACLs will live here too, as a module beside [`evaluate`].
+//! [`compile`] translates the policies of a role into the ACLs of one principal on one cluster.
 
 pub mod acl;
 pub mod action;
+pub mod compile;
 pub mod condition;
 pub mod evaluate;
 pub mod glob;
@@ -20,10 +21,13 @@ pub mod trust;
 
 mod element;
 mod equivalence;
+mod grants;
 mod json;
+mod names;
 
 pub use acl::{Acl, CLUSTER_NAME, Operation, Pattern, Permission};
 pub use action::{Action, ResourceType};
+pub use compile::{Compiled, compile, expressible};
 pub use condition::{ConditionKey, Context};
 pub use equivalence::equivalent;
 pub use evaluate::{Decision, evaluate};

@@ -1,6 +1,7 @@
 //! What is checked of a role when it is written, and again for each connector that uses it.
 
 use crate::action::Action;
+use crate::compile::expressible;
 use crate::policy::{self, PolicyDocument};
 use crate::trust::TrustPolicy;
 use runnel_api::arn::ACCOUNT;
@@ -18,7 +19,8 @@ pub struct RoleCheck {
     pub warnings: Vec<Warning>,
 }
 
-/// Parses all policies of a role and looks for actions whose requirements are not granted.
+/// Parses all policies of a role, looks for what no ACL can express, and for actions whose
+/// requirements are not granted.
 pub fn check_role(spec: &RoleSpec) -> RoleCheck {
     let mut check = RoleCheck::default();
     let trust = spec.assume_role_policy.as_deref().map(TrustPolicy::parse);
@@ -34,6 +36,7 @@ pub fn check_role(spec: &RoleSpec) -> RoleCheck {
                 .push(problem.field(format!("policies[{name:?}]"))),
         }
     }
+    check.problems.extend(expressible(spec));
     let characters: usize = spec
         .policies
         .values()
