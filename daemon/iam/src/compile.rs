@@ -32,6 +32,10 @@ pub struct Compiled {
     pub acls: BTreeSet<Acl>,
     /// What is allowed but dangerous, or has no effect; `field` is `policies["NAME"]` or `policies`.
     pub warnings: Vec<Warning>,
+    /// Whether [`Action::Connect`] is allowed on the cluster.
+    pub connects: bool,
+    /// What the entries would be if it were.
+    pub(crate) granted: BTreeSet<Acl>,
 }
 
 /// The operation that an action stands for, on resources of the action's type; none for
@@ -114,15 +118,21 @@ pub fn compile(
     }
     let documents: Vec<PolicyDocument> = policies.values().cloned().collect();
     let connect = evaluate(&documents, Action::Connect, cluster.as_str(), constant);
-    if !connect.is_allowed() {
-        return Ok(Compiled {
+    let granted = grants.acls();
+    Ok(if connect.is_allowed() {
+        Compiled {
+            acls: granted.clone(),
+            warnings: grants.warnings(),
+            connects: true,
+            granted,
+        }
+    } else {
+        Compiled {
             acls: BTreeSet::new(),
             warnings: vec![without_connect(cluster)],
-        });
-    }
-    Ok(Compiled {
-        acls: grants.acls(),
-        warnings: grants.warnings(),
+            connects: false,
+            granted,
+        }
     })
 }
 
@@ -139,6 +149,26 @@ pub fn expressible(spec: &RoleSpec) -> Vec<Problem> {
     let policies: BTreeMap<String, PolicyDocument> = parsed.collect();
     let problems = sources(&policies).flat_map(|source| source.inexpressible());
     problems.collect()
+}
+
+/// What each statement allows on the cluster by itself, with where it stands; what could not be
+/// compiled is left out.
+pub(crate) fn allowed_by_statement(
+    policies: &BTreeMap<String, PolicyDocument>,
+    cluster: &Arn,
+    constant: &Context,
+) -> Vec<(Said, BTreeSet<Acl>)> {
+    let Some(place) = Cluster::parse(cluster.as_str()) else {
+        return Vec::new();
+    };
+    let allows = sources(policies).filter(|source| source.statement.effect == Effect::Allow);
+    let effective = allows.filter(|source| source.decided(constant) == Ok(true));
+    let granted = effective.filter_map(|source| {
+        let mut grants = Grants::default();
+        source.collect(&place, &mut grants).ok()?;
+        Some((source.said(), grants.acls()))
+    });
+    granted.collect()
 }
 
 fn without_connect(cluster: &Arn) -> Warning {

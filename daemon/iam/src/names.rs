@@ -1,6 +1,6 @@
 //! The sets of names that Kafka's ACLs can speak of, and how a pattern of ARNs becomes one of them.
 
-use crate::acl::Pattern;
+use crate::acl::{Acl, Pattern};
 use crate::action::ResourceType;
 use std::collections::BTreeSet;
 
@@ -26,6 +26,20 @@ impl Names {
         }
     }
 
+    /// Whether some name is in both.
+    pub fn meets(&self, other: &Self) -> bool {
+        self.covers(other) || other.covers(self)
+    }
+
+    /// Those of an entry.
+    pub fn of(acl: &Acl) -> Self {
+        match acl.pattern {
+            Pattern::Literal if acl.name == "*" => Self::Prefix(String::new()),
+            Pattern::Literal => Self::One(acl.name.clone()),
+            Pattern::Prefixed => Self::Prefix(acl.name.clone()),
+        }
+    }
+
     /// As KIP-290 writes it: all names are the literal `*`.
     pub fn to_pattern(&self) -> (Pattern, String) {
         match self {
@@ -36,18 +50,22 @@ impl Names {
     }
 }
 
-/// What is left of the pattern for the names behind `prefix`, when it is no set of [`Names`].
+/// A pattern that is no set of [`Names`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inexact {
+pub(crate) struct Inexact {
     /// The part of the pattern that stands for the name.
-    pub rest: String,
+    pub(crate) rest: String,
 }
 
 /// The names of `kind` that `pattern` selects behind `prefix`: `{n | pattern matches prefix + n}`.
 ///
 /// A `*` reaches over `/`, so that what is left of a pattern may be several patterns. Those that no
 /// name of the kind can fit are dropped, and those that lie in another.
-pub fn behind(pattern: &str, prefix: &str, kind: ResourceType) -> Result<BTreeSet<Names>, Inexact> {
+pub(crate) fn behind(
+    pattern: &str,
+    prefix: &str,
+    kind: ResourceType,
+) -> Result<BTreeSet<Names>, Inexact> {
     let rests = rests(pattern, prefix);
     let possible = rests.into_iter().filter(|rest| can_be_named(rest, kind));
     let (mut exact, mut inexact) = (BTreeSet::new(), Vec::new());
