@@ -26,6 +26,12 @@ impl Names {
         }
     }
 
+    /// Whether it stands for itself in an ARN of a policy.
+    pub(crate) fn is_plain(&self) -> bool {
+        let (Self::One(text) | Self::Prefix(text)) = self;
+        !text.contains(['*', '?']) && !text.contains("${")
+    }
+
     /// Whether some name is in both.
     pub fn meets(&self, other: &Self) -> bool {
         self.covers(other) || other.covers(self)

@@ -1,5 +1,6 @@
 //! What connectors of each class need, and what a role lacks for them.
 
+use proptest::prelude::*;
 use runnel_api::Arn;
 use runnel_api::plugin::ClassKind;
 use runnel_iam::needs::Cause;
@@ -482,4 +483,75 @@ fn without_connect_only_that_is_named_beside_what_is_missing() {
     let missing = missing(&Case::seed().needs(), &role(&statements));
     let actions: Vec<_> = missing.iter().map(|one| one.need.action).collect();
     assert_eq!(actions, [Action::Connect]);
+}
+
+/// Keys that are looked at, and some values that people write.
+fn any_config() -> impl Strategy<Value = Vec<(String, String)>> {
+    let key = prop::sample::select(vec![
+        "topic.prefix",
+        "database.server.name",
+        "topic.delimiter",
+        "database.include.list",
+        "table.include.list",
+        "schema.include.list",
+        "include.schema.changes",
+        "topics",
+        "topics.regex",
+        "topic",
+        "heartbeat.interval.ms",
+        "topic.heartbeat.name",
+        "transforms",
+        "transforms.a.type",
+        "topic.naming.strategy",
+        "provide.transaction.metadata",
+        "transaction.topic",
+        "signal.kafka.topic",
+        "signal.enabled.channels",
+        "source.cluster.alias",
+        "replication.policy.class",
+        "schema.history.internal.kafka.topic",
+        "query",
+        "database.history.kafka.topic",
+        "errors.deadletterqueue.topic.name",
+        "offsets.storage.topic",
+    ]);
+    let value = prop_oneof![
+        3 => "[a-c.*,]{0,6}",
+        1 => "(true|1000|kafka|a\\.b|\\$\\{a:b\\})",
+        1 => any::<String>(),
+    ];
+    prop::collection::vec((key.prop_map(str::to_owned), value), 0..8)
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_configuration_says_the_statements_to_paste_are_policies(
+        config in any_config(),
+        class in prop::sample::select(vec![
+            MYSQL,
+            "io.debezium.connector.postgresql.PostgresConnector",
+            "org.apache.kafka.connect.mirror.MirrorSourceConnector",
+            "io.confluent.connect.jdbc.JdbcSourceConnector",
+            "org.example.Unknown",
+        ]),
+        kind in prop::sample::select(vec![ClassKind::Source, ClassKind::Sink]),
+        version in prop::sample::select(vec![None, Some("1.6.1.Final"), Some("3.6.1.Final"), Some("x")]),
+    ) {
+        let config: Vec<(&str, &str)> = config.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let case = Case { version, ..Case::new(class, kind, &config) };
+        let none = role(&[statement("Deny", "DeleteGroup", &["group/x"])]);
+        let missing = missing(&case.needs(), &none);
+        let report = report(&missing, &cluster());
+        let hints = report.problems.iter().filter_map(|problem| problem.hint.clone());
+        let details = report.warnings.iter().filter_map(|warning| warning.detail.clone());
+        for text in hints.chain(details) {
+            match text.find("{\"Action\"") {
+                Some(start) => {
+                    let statement = serde_json::from_str(&text[start..]).unwrap();
+                    prop_assert!(compile(&policies(&[statement]), &cluster(), &Context::new()).is_ok());
+                }
+                None => prop_assert!(text.contains("no policy can name it"), "{text}"),
+            }
+        }
+    }
 }

@@ -146,9 +146,12 @@ impl Report {
         let detail = detail.join("; ");
         let hint = if denied {
             String::from("take it out of the statement with Effect Deny: no Allow wins over it")
-        } else {
+        } else if names.is_plain() {
             let statement = statement(kind, names, &actions, cluster);
             format!("add to Statement in a policy of the role: {statement}")
+        } else {
+            // As part of an ARN it would mean something else.
+            String::from("no policy can name it: *, ? and ${ have a meaning of their own there")
         };
         if severity >= Severity::Perhaps {
             self.warnings.push(Warning {
