@@ -174,8 +174,8 @@ async fn records(
     arguments: &TailArgs,
     environment: &Environment,
 ) -> Result<(), Problem> {
-    let servers = cluster_lookup::servers(common, arguments, environment).await?;
-    tail(arguments, &servers, std::io::stdout()).await.map(drop)
+    let access = cluster_lookup::access(common, arguments, environment).await?;
+    tail(arguments, &access, std::io::stdout()).await.map(drop)
 }
 
 fn doctor(common: &Common, environment: &Environment) -> Result<(), Problem> {

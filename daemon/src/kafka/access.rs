@@ -114,6 +114,7 @@ impl Access {
     }
 
     /// The same servers and encryption with another login: to try a connector's.
+    #[must_use]
     pub fn with_login(&self, login: Login) -> Self {
         Self {
             login,

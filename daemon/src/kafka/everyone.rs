@@ -10,6 +10,8 @@ use super::error::{Code, KafkaError};
 use super::failure::Failure;
 use super::groups::GROUP;
 use super::login::{random, try_login};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use kafka_protocol::messages::FindCoordinatorRequest;
 use runnel_api::Secret;
 use std::time::Duration;
@@ -116,7 +118,6 @@ impl KafkaAdmin {
 }
 
 fn stranger() -> Result<(String, Secret), Failure> {
-    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
-    let username = format!("{PROBE_PREFIX}{}", hex(&random::<8>()?));
-    Ok((username, Secret::new(hex(&random::<24>()?))))
+    let username = format!("{PROBE_PREFIX}{}", BASE64.encode(random::<9>()?));
+    Ok((username, Secret::new(BASE64.encode(random::<24>()?))))
 }

@@ -98,8 +98,8 @@ pub enum Failure {
         /// The broker's.
         theirs: Vec<String>,
     },
-    /// The listener knows `AWS_MSK_IAM`, for which workers have a library and the daemon has none.
-    #[error("the broker accepts AWS_MSK_IAM, by which the daemon itself cannot log in")]
+    /// Workers have a library for `AWS_MSK_IAM`, the daemon has none.
+    #[error("AWS_MSK_IAM is for workers; the daemon itself cannot log in by it")]
     IamLogin,
     /// Wrong user or password.
     #[error("the broker refused the login of {username}{}", said(.text))]

@@ -16,6 +16,7 @@ mod everyone;
 mod failure;
 mod groups;
 mod lag;
+mod librdkafka;
 mod login;
 mod offsets;
 mod scram;
@@ -44,5 +45,7 @@ pub use users::UserDeletion;
 #[cfg(test)]
 mod broker_tests;
 
+#[cfg(test)]
+mod secured_records_tests;
 #[cfg(test)]
 mod secured_tests;

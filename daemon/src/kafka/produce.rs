@@ -1,11 +1,14 @@
 //! Records into topics, over librdkafka.
 
+use super::access::Access;
+use super::failure::Failure;
+use super::librdkafka::{is_locked_out, settings};
 use rdkafka::client::ClientContext;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError as NativeError, RDKafkaErrorCode};
 use rdkafka::producer::{FutureProducer, FutureRecord};
-use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// KiB of records that wait inside librdkafka; more are refused, not queued.
 const QUEUE_KIB: u32 = 8 << 10;
@@ -16,6 +19,12 @@ pub enum ProduceError {
     /// The settings make no client.
     #[error("the Kafka client cannot be made")]
     Settings(#[source] NativeError),
+    /// There is no such login for the daemon.
+    #[error("the login cannot be used")]
+    Login(#[source] Failure),
+    /// The cluster does not let us in.
+    #[error("the cluster does not let us in: {0}")]
+    LockedOut(String),
     /// The cluster says no, or nothing within the time.
     #[error("the records could not be written")]
     Write(#[source] NativeError),
@@ -28,7 +37,7 @@ impl ProduceError {
     /// True when trying again will not help until somebody changes something.
     pub fn is_refusal(&self) -> bool {
         let code = match self {
-            Self::Settings(_) => return true,
+            Self::Settings(_) | Self::Login(_) | Self::LockedOut(_) => return true,
             Self::Write(error) => error.rdkafka_error_code(),
             Self::Ended => None,
         };
@@ -47,19 +56,27 @@ impl ProduceError {
     }
 }
 
-/// Errors come with the records; librdkafka's own log lines would only repeat them.
+/// Errors come with the records; librdkafka's own log lines would only repeat them. But when it is
+/// not let in it only tries again, so that is told to whoever waits.
 #[derive(Clone)]
-struct Quiet;
+struct Doorkeeper {
+    locked_out: watch::Sender<Option<String>>,
+}
 
-impl ClientContext for Quiet {
-    fn error(&self, _: NativeError, _: &str) {}
+impl ClientContext for Doorkeeper {
+    fn error(&self, error: NativeError, reason: &str) {
+        if error.rdkafka_error_code().is_some_and(is_locked_out) {
+            self.locked_out.send_replace(Some(reason.to_owned()));
+        }
+    }
 
     fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
 }
 
 /// Writes records in order: one request in flight, all in-sync replicas acknowledge.
 pub struct Producer {
-    inner: FutureProducer<Quiet>,
+    inner: FutureProducer<Doorkeeper>,
+    locked_out: watch::Receiver<Option<String>>,
     timeout: Duration,
 }
 
@@ -70,28 +87,10 @@ impl std::fmt::Debug for Producer {
 }
 
 impl Producer {
-    /// A client of a cluster; it connects by itself. `settings` are librdkafka's, for security.
-    pub fn new(
-        servers: &[(String, u16)],
-        settings: &BTreeMap<String, String>,
-        timeout: Duration,
-    ) -> Result<Self, ProduceError> {
-        let servers: Vec<String> = servers
-            .iter()
-            .map(|(host, port)| {
-                super::Server {
-                    host: host.clone(),
-                    port: *port,
-                }
-                .to_string()
-            })
-            .collect();
-        let mut config = ClientConfig::new();
-        for (key, value) in settings {
-            config.set(key, value);
-        }
+    /// A client of a cluster; it connects by itself.
+    pub fn new(access: &Access, timeout: Duration) -> Result<Self, ProduceError> {
+        let mut config = settings(access).map_err(ProduceError::Login)?;
         config
-            .set("bootstrap.servers", servers.join(","))
             .set("client.id", "runnel-logs")
             .set("acks", "all")
             .set("max.in.flight.requests.per.connection", "1")
@@ -99,14 +98,20 @@ impl Producer {
             .set("allow.auto.create.topics", "false")
             .set("queue.buffering.max.kbytes", QUEUE_KIB.to_string())
             .set("message.timeout.ms", timeout.as_millis().to_string());
+        let (sender, locked_out) = watch::channel(None);
+        let doorkeeper = Doorkeeper { locked_out: sender };
         let inner = config
-            .create_with_context(Quiet)
+            .create_with_context(doorkeeper)
             .map_err(ProduceError::Settings)?;
-        Ok(Self { inner, timeout })
+        Ok(Self {
+            inner,
+            locked_out,
+            timeout,
+        })
     }
 
     /// Writes records (key, value) and waits for all of them, at most the time-out and a little.
-    /// After an error some may be written.
+    /// After an error some may be written, and the producer is of no more use.
     pub async fn send(
         &self,
         topic: &str,
@@ -128,9 +133,18 @@ impl Producer {
             }
             Ok(())
         };
+        let mut locked_out = self.locked_out.clone();
+        let all_or_nothing = async {
+            tokio::select! {
+                written = all => written,
+                Ok(reason) = locked_out.wait_for(Option::is_some) => {
+                    Err(ProduceError::LockedOut(reason.clone().unwrap_or_default()))
+                }
+            }
+        };
         // librdkafka keeps the time itself; the rest is for a client that hangs.
         let limit = self.timeout + Duration::from_secs(5);
-        tokio::time::timeout(limit, all)
+        tokio::time::timeout(limit, all_or_nothing)
             .await
             .unwrap_or(Err(ProduceError::Ended))
     }

@@ -2,7 +2,7 @@
 //!
 //! Three messages of ours and two of the server's: [`Hello`] → [`Challenge`] → [`Answer`]. Channel
 //! binding is not offered, as Kafka has none. Names and passwords are taken as UTF-8 as they are,
-//! which is what Kafka's brokers do (no SASLprep).
+//! which is what Kafka's brokers do (no `SASLprep`).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;

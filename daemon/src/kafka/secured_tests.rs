@@ -15,14 +15,14 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-const TIMEOUT: Duration = Duration::from_secs(20);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
 const HOST: &str = "127.0.0.1";
 
-async fn secured() -> Secured {
+pub(super) async fn secured() -> Secured {
     tokio::task::spawn_blocking(rig::secured).await.unwrap()
 }
 
-fn login(username: &str, password: &str) -> Login {
+pub(super) fn login(username: &str, password: &str) -> Login {
     Login::ScramSha512 {
         username: username.into(),
         password: Secret::new(password),
@@ -44,7 +44,7 @@ fn at(port: u16, encryption: Encryption, login: Login) -> Access {
     }
 }
 
-fn admin_access(secured: &Secured) -> Access {
+pub(super) fn admin_access(secured: &Secured) -> Access {
     let login = login("admin", &secured.admin_password);
     at(secured.port, tls(secured.pem("ca.pem")), login)
 }
@@ -209,7 +209,7 @@ async fn a_mechanism_that_the_broker_does_not_know_is_told_with_those_it_knows()
     assert_eq!(failure.blame(), Blame::Mechanism);
 }
 
-fn with_certificate(secured: &Secured, chain: &str, key: &str) -> Access {
+pub(super) fn with_certificate(secured: &Secured, chain: &str, key: &str) -> Access {
     let client = ClientCertificate {
         chain: secured.pem(chain),
         key: Secret::new(secured.pem(key)),

@@ -5,7 +5,7 @@
 
 use super::access::Access;
 use super::admin::KafkaAdmin;
-use super::error::Server;
+use super::librdkafka::{is_locked_out, settings};
 use base64::Engine;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -16,6 +16,7 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 use runnel_api::{ErrorCode, Problem};
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,16 @@ pub struct TailArgs {
     /// Name of the Kafka cluster, where the daemon knows several.
     #[arg(long)]
     pub cluster: Option<String>,
+    /// User to log in as by SCRAM-SHA-512; default: that of the Kafka cluster.
+    #[arg(long, value_name = "USER", requires = "password_file")]
+    pub username: Option<String>,
+    /// File that holds the user's password.
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// File with the authorities that are trusted, PEM; default: those of the Kafka cluster, and the
+    /// machine's for brokers that are named. With it or a password the connection is encrypted.
+    #[arg(long, value_name = "FILE")]
+    pub ca_certificate: Option<PathBuf>,
     /// Start at the oldest record (the default).
     #[arg(long)]
     pub from_beginning: bool,
@@ -94,7 +105,7 @@ pub enum TailEnd {
 ///
 /// # Errors
 /// `TIMED_OUT` when the time is up first, `KAFKA_UNREACHABLE` when the cluster fails.
-pub async fn tail<W>(args: &TailArgs, servers: &[(String, u16)], out: W) -> Result<TailEnd, Problem>
+pub async fn tail<W>(args: &TailArgs, access: &Access, out: W) -> Result<TailEnd, Problem>
 where
     W: Write + Send + 'static,
 {
@@ -102,20 +113,10 @@ where
         .timeout
         .or((!args.follow).then_some(Duration::from_mins(1)));
     let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-    let partitions = await_topic(args, servers, limit, deadline).await?;
-    let names: Vec<String> = servers
-        .iter()
-        .map(|(host, port)| {
-            Server {
-                host: host.clone(),
-                port: *port,
-            }
-            .to_string()
-        })
-        .collect();
+    let partitions = await_topic(args, access, limit, deadline).await?;
     let reading = Reading {
         args: args.clone(),
-        servers: names.join(","),
+        access: access.clone(),
         partitions,
         limit,
         deadline,
@@ -130,7 +131,7 @@ where
 /// The topic's partitions, once it is there.
 async fn await_topic(
     args: &TailArgs,
-    servers: &[(String, u16)],
+    access: &Access,
     limit: Option<Duration>,
     deadline: Option<Instant>,
 ) -> Result<Vec<i32>, Problem> {
@@ -141,7 +142,7 @@ async fn await_topic(
                 .min(ASK_MAX)
         })
     };
-    let mut admin = KafkaAdmin::connect(&Access::plaintext(servers.to_vec()), left())
+    let mut admin = KafkaAdmin::connect(access, left())
         .await
         .map_err(|error| error.to_problem())?;
     loop {
@@ -182,7 +183,7 @@ impl ConsumerContext for Reasons {}
 /// A topic that is there, and what is to be printed of it.
 struct Reading {
     args: TailArgs,
-    servers: String,
+    access: Access,
     partitions: Vec<i32>,
     limit: Option<Duration>,
     deadline: Option<Instant>,
@@ -192,9 +193,7 @@ impl Reading {
     /// Blocks until the end.
     fn run(&self, out: impl Write) -> Result<TailEnd, Problem> {
         let reasons = Reasons::default();
-        let consumer = self
-            .consumer(reasons.clone())
-            .map_err(|error| failed(&error, None))?;
+        let consumer = self.consumer(reasons.clone())?;
         let mut out = io::BufWriter::new(out);
         let mut progress = Progress::new(&self.args, self.partitions.clone());
         loop {
@@ -238,9 +237,11 @@ impl Reading {
         }
     }
 
-    fn consumer(&self, reasons: Reasons) -> Result<BaseConsumer<Reasons>, NativeError> {
-        let consumer: BaseConsumer<Reasons> = ClientConfig::new()
-            .set("bootstrap.servers", &self.servers)
+    fn consumer(&self, reasons: Reasons) -> Result<BaseConsumer<Reasons>, Problem> {
+        let mut config = settings(&self.access).map_err(|failure| {
+            Problem::new(ErrorCode::InvalidArgument, failure.to_string()).hint(failure.hint())
+        })?;
+        config
             .set("client.id", "runnel-tail")
             .set("group.id", "runnel-tail")
             .set("enable.auto.commit", "false")
@@ -248,8 +249,17 @@ impl Reading {
             .set("allow.auto.create.topics", "false")
             .set("auto.offset.reset", "earliest")
             .set("fetch.wait.max.ms", "100")
-            .set("socket.connection.setup.timeout.ms", "10000")
-            .create_with_context(reasons)?;
+            .set("socket.connection.setup.timeout.ms", "10000");
+        self.assigned(&config, reasons)
+            .map_err(|error| failed(&error, None))
+    }
+
+    fn assigned(
+        &self,
+        config: &ClientConfig,
+        reasons: Reasons,
+    ) -> Result<BaseConsumer<Reasons>, NativeError> {
+        let consumer: BaseConsumer<Reasons> = config.create_with_context(reasons)?;
         let start = if self.args.from_end {
             Offset::End
         } else {
@@ -395,6 +405,7 @@ fn failed(error: &NativeError, reason: Option<String>) -> Problem {
         Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownPartition) => {
             "the topic is gone".to_owned()
         }
+        Some(code) if is_locked_out(code) => "the Kafka cluster does not let us in".to_owned(),
         Some(code) => format!("Kafka answers: {code}"),
         None => "the Kafka client cannot be used".to_owned(),
     };

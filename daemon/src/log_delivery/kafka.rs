@@ -15,10 +15,8 @@ const BROKER_DEFAULT: i32 = -1;
 /// Where a topic is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topic {
-    /// Bootstrap servers, host and port.
-    pub servers: Vec<(String, u16)>,
-    /// Further settings of librdkafka: security, where the cluster has any.
-    pub settings: BTreeMap<String, String>,
+    /// The way into the cluster.
+    pub access: Access,
     /// Its name.
     pub name: String,
 }
@@ -80,10 +78,9 @@ impl KafkaPlace {
         let away = |error: &dyn std::error::Error| {
             PlaceError::Away(format!("topic {}: {}", topic.name, chain(error)))
         };
-        let mut admin =
-            KafkaAdmin::connect(&Access::plaintext(topic.servers.clone()), self.timeout)
-                .await
-                .map_err(|error| away(&error))?;
+        let mut admin = KafkaAdmin::connect(&topic.access, self.timeout)
+            .await
+            .map_err(|error| away(&error))?;
         let found = admin
             .topics_exist(&[&topic.name])
             .await
@@ -99,8 +96,7 @@ impl KafkaPlace {
                 .await
                 .map_err(|error| away(&error))?;
         }
-        Producer::new(&topic.servers, &topic.settings, self.timeout)
-            .map_err(|error| self.told(&error))
+        Producer::new(&topic.access, self.timeout).map_err(|error| self.told(&error))
     }
 
     fn told(&self, error: &ProduceError) -> PlaceError {
@@ -173,10 +169,9 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn records_are_in_a_topic_that_was_made_for_them() {
-        let servers = vec![crate::rig::broker()];
+        let access = Access::plaintext(vec![crate::rig::broker()]);
         let topic = Topic {
-            servers: servers.clone(),
-            settings: BTreeMap::new(),
+            access: access.clone(),
             name: "worker-logs".to_owned(),
         };
         let timeout = Duration::from_secs(20);
@@ -192,6 +187,9 @@ mod tests {
             topic: "worker-logs".to_owned(),
             bootstrap_servers: None,
             cluster: None,
+            username: None,
+            password_file: None,
+            ca_certificate: None,
             from_beginning: true,
             from_end: false,
             count: Some(50),
@@ -203,7 +201,7 @@ mod tests {
         };
         let file = tempfile::NamedTempFile::new().unwrap();
         let out = file.reopen().unwrap();
-        tail(&arguments, &servers, out).await.unwrap();
+        tail(&arguments, &access, out).await.unwrap();
         let read = std::fs::read_to_string(file.path()).unwrap();
         for (n, line) in read.lines().enumerate() {
             assert!(line.starts_with("w-1\t{"), "{line}");
@@ -217,8 +215,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_cluster_that_is_away_is_told_as_such() {
         let topic = Topic {
-            servers: vec![("127.0.0.1".to_owned(), 1)],
-            settings: BTreeMap::new(),
+            access: Access::plaintext(vec![("127.0.0.1".to_owned(), 1)]),
             name: "worker-logs".to_owned(),
         };
         let mut place = KafkaPlace::new("orders".to_owned(), topic, Duration::from_secs(1));

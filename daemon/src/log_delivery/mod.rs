@@ -20,6 +20,7 @@ mod status;
 pub use status::{Deliveries, DeliveryCounters, DeliveryState, LogDeliveryStatus};
 
 use crate::config::{CloudWatchLogs, LogDelivery as Settings};
+use crate::kafka::Access;
 use crate::logs::retention::Keep;
 use crate::logs::{WorkerLog, WorkerLogs};
 use crate::store::{Store, StoreError, Stored};
@@ -29,9 +30,9 @@ use file::{FilePlace, folder_of};
 use kafka::{KafkaPlace, Topic};
 use limit::Limit;
 use place::Place;
-use runnel_api::Name;
 use runnel_api::connector::ConnectorSpec;
 use runnel_api::kafka_cluster::KafkaClusterSpec;
+use runnel_api::{Kind, Name};
 use source::{positions_file, positions_folder};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -117,7 +118,7 @@ enum Target {
 /// What is wanted now, from the specifications alone.
 fn wanted(
     connectors: &[Stored<ConnectorSpec>],
-    clusters: &BTreeMap<Name, KafkaClusterSpec>,
+    clusters: &BTreeMap<Name, Result<Access, String>>,
     settings: &Settings,
 ) -> BTreeMap<Key, Target> {
     let mut wanted = BTreeMap::new();
@@ -175,17 +176,18 @@ fn not_configured(key: &str) -> String {
     format!("the daemon's configuration has no [log_delivery] {key}")
 }
 
-fn topic(clusters: &BTreeMap<Name, KafkaClusterSpec>, spec: &ConnectorSpec, topic: &str) -> Target {
-    let Some(cluster) = clusters.get(&spec.kafka_cluster) else {
-        return Target::Impossible(format!("there is no Kafka cluster {}", spec.kafka_cluster));
-    };
-    match cluster.servers() {
-        Ok(servers) => Target::Kafka(Topic {
-            servers,
-            settings: BTreeMap::new(),
+fn topic(
+    clusters: &BTreeMap<Name, Result<Access, String>>,
+    spec: &ConnectorSpec,
+    topic: &str,
+) -> Target {
+    match clusters.get(&spec.kafka_cluster) {
+        Some(Ok(access)) => Target::Kafka(Topic {
+            access: access.clone(),
             name: topic.to_owned(),
         }),
-        Err(wrong) => Target::Impossible(wrong),
+        Some(Err(wrong)) => Target::Impossible(wrong.clone()),
+        None => Target::Impossible(format!("there is no Kafka cluster {}", spec.kafka_cluster)),
     }
 }
 
@@ -238,6 +240,21 @@ struct Seen {
     logs: BTreeMap<Uuid, Arc<Vec<WorkerLog>>>,
 }
 
+/// The daemon's own way into each cluster.
+fn accesses(
+    store: &Store,
+    clusters: Vec<Stored<KafkaClusterSpec>>,
+) -> Result<BTreeMap<Name, Result<Access, String>>, StoreError> {
+    let mut accesses = BTreeMap::new();
+    for Stored { object, .. } in clusters {
+        let secrets = store.unseal(Kind::KafkaCluster, &object.name, object.generation)?;
+        let servers = object.spec.servers();
+        let access = servers.map(|_| Access::of(&object.spec, &secrets));
+        accesses.insert(object.name, access);
+    }
+    Ok(accesses)
+}
+
 async fn look(parts: &Arc<Parts>) -> Result<Seen, StoreError> {
     let looking = parts.clone();
     let settings = parts.settings.clone();
@@ -254,10 +271,7 @@ async fn look(parts: &Arc<Parts>) -> Result<Seen, StoreError> {
             } else {
                 Vec::new()
             };
-            let clusters = clusters
-                .into_iter()
-                .map(|it| (it.object.name, it.object.spec))
-                .collect();
+            let clusters = accesses(store, clusters)?;
             let wanted = wanted(&connectors, &clusters, &settings);
             let mut logs = BTreeMap::new();
             for key in wanted.keys() {

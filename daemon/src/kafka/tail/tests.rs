@@ -1,10 +1,11 @@
 //! Tails of real topics, and the decisions behind them.
 
 use super::*;
-use crate::kafka::TopicWanted;
+use crate::kafka::{Encryption, Login, TopicWanted};
 use crate::rig;
 use clap::Parser;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use runnel_api::Secret;
 
 #[derive(Parser)]
 struct Line {
@@ -71,7 +72,12 @@ async fn broker() -> (String, u16) {
 
 async fn tailed(line: &str, broker: &(String, u16)) -> (Result<TailEnd, Problem>, String) {
     let out = Shared::default();
-    let end = tail(&args(line), std::slice::from_ref(broker), out.clone()).await;
+    let end = tail(
+        &args(line),
+        &Access::plaintext(vec![broker.clone()]),
+        out.clone(),
+    )
+    .await;
     (end, out.text())
 }
 
@@ -110,10 +116,11 @@ async fn records_are_printed_up_to_the_end_of_the_topic_in_text_and_json() {
 async fn a_topic_that_does_not_exist_yet_is_waited_for() {
     let broker = broker().await;
     let out = Shared::default();
-    let (line, servers) = (args("tail-late --until two"), vec![broker.clone()]);
+    let line = args("tail-late --until two");
+    let access = Access::plaintext(vec![broker.clone()]);
     let waiting = tokio::spawn({
         let out = out.clone();
-        async move { tail(&line, &servers, out).await }
+        async move { tail(&line, &access, out).await }
     });
     make(&broker, "tail-late").await;
     let records: [(&str, Option<&[u8]>); 3] = [
@@ -162,11 +169,11 @@ async fn when_the_time_is_up_what_was_missing_is_told() {
 #[test]
 fn a_cluster_that_goes_away_ends_the_tail_at_once() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let servers = closed.local_addr().unwrap().to_string();
+    let port = closed.local_addr().unwrap().port();
     drop(closed);
     let reading = Reading {
         args: args("gone --follow"),
-        servers,
+        access: Access::plaintext(vec![("127.0.0.1".into(), port)]),
         partitions: vec![0],
         limit: None,
         deadline: None,
@@ -176,6 +183,48 @@ fn a_cluster_that_goes_away_ends_the_tail_at_once() {
     assert_eq!(
         problem.message,
         "the connection to every Kafka broker is lost"
+    );
+}
+
+#[test]
+fn a_refused_login_ends_the_reading_at_once() {
+    let secured = rig::secured();
+    let access = Access {
+        servers: vec![("127.0.0.1".into(), secured.port)],
+        encryption: Encryption::Tls {
+            ca: Some(secured.pem("ca.pem")),
+            client: None,
+        },
+        login: Login::ScramSha512 {
+            username: "admin".into(),
+            password: Secret::new("canary-password"),
+        },
+    };
+    let reading = |access| Reading {
+        args: args("locked --follow"),
+        access,
+        partitions: vec![0],
+        limit: None,
+        deadline: None,
+    };
+    let problem = reading(access.clone()).run(Shared::default()).unwrap_err();
+    assert_eq!(
+        problem.message, "the Kafka cluster does not let us in",
+        "{problem:?}"
+    );
+    assert!(!format!("{problem:?}").contains("canary"), "{problem:?}");
+
+    let strange = Access {
+        encryption: Encryption::Tls {
+            ca: Some(secured.pem("other-ca.pem")),
+            client: None,
+        },
+        ..access
+    };
+    let problem = reading(strange).run(Shared::default()).unwrap_err();
+    assert_eq!(
+        problem.message, "the Kafka cluster does not let us in",
+        "{problem:?}"
     );
 }
 
