@@ -20,6 +20,9 @@ prerequisites:
 	@missing=0; need() { command -v "$$1" >/dev/null || { echo "make: $$1 is missing: $$2" >&2; missing=1; }; }; \
 	need cargo 'Rust 1.95 or later, from https://rustup.rs'; \
 	need cc 'a C compiler: apt-get install build-essential'; \
+	need pkg-config 'pkg-config: apt-get install pkg-config'; \
+	if command -v pkg-config >/dev/null && ! pkg-config --exists openssl; then \
+	  echo 'make: OpenSSL 3 for C is missing: apt-get install libssl-dev' >&2; missing=1; fi; \
 	need java 'a JDK 17 or later: apt-get install openjdk-17-jdk-headless'; \
 	need mvn 'Maven: apt-get install maven'; \
 	need terraform 'Terraform 1.11 or later, from https://developer.hashicorp.com/terraform/install'; \
