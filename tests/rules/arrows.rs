@@ -41,8 +41,8 @@ const WALLS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "kafka-protocol",
-        &["runnel"],
-        "only the daemon speaks to Kafka",
+        &["e2e", "runnel"],
+        "only the daemon speaks to Kafka, and who checks it from outside",
     ),
     (
         "rdkafka",

@@ -2,8 +2,10 @@
 
 pub mod daemon;
 pub mod hcl;
+pub mod probe;
 pub mod process;
 pub mod rig;
 pub mod secured;
 pub mod terraform;
+pub mod wire;
 pub mod world;

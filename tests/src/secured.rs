@@ -2,6 +2,7 @@
 
 use crate::process::run;
 use crate::rig::{Rig, script};
+use crate::wire::Login;
 use anyhow::{Context as _, Result};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -82,6 +83,23 @@ impl Secured {
         (file("pem"), file("key"))
     }
 
+    /// The admin's login.
+    #[must_use]
+    pub fn admin(&self) -> Login {
+        self.login(&self.admin_user, &self.admin_password)
+    }
+
+    /// A SCRAM user's login.
+    #[must_use]
+    pub fn login(&self, user: &str, password: &str) -> Login {
+        Login {
+            bootstrap: self.bootstrap.clone(),
+            ca: self.ca.clone(),
+            user: user.to_owned(),
+            password: password.to_owned(),
+        }
+    }
+
     /// Runs one of Kafka's own tools as admin and gives what it prints.
     pub fn kafka(&self, arguments: &[&str]) -> Result<String> {
         self.tool(&[], arguments)
@@ -123,7 +141,7 @@ impl Secured {
         let file = tempfile::NamedTempFile::new()?;
         write_private(
             file.path(),
-            &format!("SCRAM-SHA-512=[iterations=4096,password={password}]\n"),
+            &format!("SCRAM-SHA-512=iterations=4096,password={password}\n"),
         )?;
         let path = file.path().to_str().context("a path in UTF-8")?;
         self.kafka(&[

@@ -6,6 +6,7 @@ mod host;
 mod kills;
 mod logs;
 mod metrics;
+mod probe_matrix;
 mod refusals;
 mod scaling;
 mod secrets;
@@ -16,6 +17,15 @@ mod upgrade;
 mod verdicts;
 
 use e2e::world::TrialFn;
+
+/// A trial that starts what it needs and nothing else.
+pub type AloneFn = fn() -> anyhow::Result<()>;
+
+/// Trials that need no daemon.
+pub const ALONE: &[(&str, AloneFn)] = &[(
+    "the_broker_lets_a_principal_do_what_its_acls_say_and_no_more",
+    probe_matrix::by_hand,
+)];
 
 /// Every trial with its name, in the order in which they run.
 pub const ALL: &[(&str, TrialFn)] = &[
