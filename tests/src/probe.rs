@@ -17,6 +17,9 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 use std::time::{Duration, Instant};
 
+/// Stands for the cluster, which has no name, where a target is named.
+pub const CLUSTER: &str = "(cluster)";
+
 /// Bound for a coordinator to load, a new topic to get its leader.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(50);
@@ -170,7 +173,7 @@ impl Probe {
             Self::Create => "create",
             Self::AlterConfigs => "alter configs",
             Self::JoinGroup => "join group",
-            Self::Transact => "transactional id",
+            Self::Transact => "init producer",
             Self::CreateAcls => "create ACLs",
             Self::AlterUsers => "alter users",
             Self::Delete => "delete",
@@ -262,7 +265,7 @@ pub fn matrix(
             Kind::Topic => targets.topics,
             Kind::Group => targets.groups,
             Kind::TransactionalId => targets.transactional_ids,
-            Kind::Cluster => &["(cluster)"],
+            Kind::Cluster => &[CLUSTER],
         };
         for name in names {
             let expected = may(probe, name);
@@ -316,6 +319,9 @@ pub fn tables(cells: &[Cell]) -> String {
             .iter()
             .filter(|cell| cell.probe.kind() == kind)
             .collect();
+        if of_kind.is_empty() {
+            continue;
+        }
         let probes: BTreeSet<Probe> = of_kind.iter().map(|cell| cell.probe).collect();
         let mut names: Vec<&str> = Vec::new();
         for cell in &of_kind {
@@ -423,5 +429,63 @@ fn single_code<C: Call>(
             return Ok(code);
         }
         std::thread::sleep(PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(probe: Probe, target: &str, expected: bool, seen: Verdict) -> Cell {
+        Cell {
+            probe,
+            target: target.to_owned(),
+            expected,
+            seen,
+        }
+    }
+
+    #[test]
+    fn only_the_authorization_error_of_its_own_kind_is_a_refusal() {
+        assert_eq!(Probe::Produce.verdict(29), Verdict::Denied);
+        assert_eq!(Probe::JoinGroup.verdict(30), Verdict::Denied);
+        assert_eq!(Probe::CreateAcls.verdict(31), Verdict::Denied);
+        assert_eq!(Probe::Transact.verdict(53), Verdict::Denied);
+        assert_eq!(Probe::Produce.verdict(31), Verdict::Other(31));
+        assert_eq!(Probe::Delete.verdict(3), Verdict::Other(3));
+        assert_eq!(Probe::Create.verdict(36), Verdict::Allowed);
+    }
+
+    #[test]
+    fn what_is_given_away_comes_before_what_is_wrongly_refused() {
+        let cells = [
+            cell(Probe::Fetch, "orders", true, Verdict::Denied),
+            cell(Probe::Fetch, "orders2", false, Verdict::Allowed),
+            cell(Probe::Fetch, "order", false, Verdict::Denied),
+            cell(Probe::Fetch, "ordersx", false, Verdict::Other(3)),
+        ];
+        let text = ensure_right("r", &cells).unwrap_err().to_string();
+        assert_eq!(
+            text,
+            "3 of 4 probes of role r are not as it says:\n  \
+             Fetch on `orders2`: allowed, must be refused\n  \
+             Fetch on `ordersx`: error 3, must be refused\n  \
+             Fetch on `orders`: refused, must be allowed"
+        );
+        ensure_right("r", &cells[2..3]).unwrap();
+    }
+
+    #[test]
+    fn the_table_shows_what_is_wrong_in_bold() {
+        let cells = [
+            cell(Probe::Fetch, "orders", true, Verdict::Allowed),
+            cell(Probe::Fetch, "orders2", false, Verdict::Allowed),
+            cell(Probe::Describe, "orders", false, Verdict::Denied),
+        ];
+        assert_eq!(
+            tables(&cells),
+            "| Topic | fetch | describe |\n|---|---|---|\n| `orders` | yes | no |\n\
+             | `orders2` | **allowed, must be refused** |  |\n\n"
+        );
     }
 }

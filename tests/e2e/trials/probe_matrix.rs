@@ -1,7 +1,7 @@
 //! What the broker lets a principal do, tried on the broker: nothing that its ACLs do not say, and all that they do.
 
 use anyhow::{Context as _, Result};
-use e2e::probe::{self, Cell, Probe, Targets};
+use e2e::probe::{self, CLUSTER, Cell, Probe, Targets};
 use e2e::process::repository;
 use e2e::rig::Rig;
 use e2e::secured::Secured;
@@ -167,6 +167,15 @@ const ROLES: &[Role] = &[
             (Probe::Describe, BUSINESS),
             // `order` is no name that begins with `orders`.
             (Probe::Delete, &["order", "invoices"]),
+        ],
+    },
+    // What no connector ever gets; it shows that the probes of the cluster see a yes as well.
+    Role {
+        name: "alters-the-cluster",
+        acls: &[&["--cluster", "--operation", "Alter"]],
+        may: &[
+            (Probe::CreateAcls, &[CLUSTER]),
+            (Probe::AlterUsers, &[CLUSTER]),
         ],
     },
     Role {
