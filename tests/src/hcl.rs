@@ -1,5 +1,6 @@
 //! HCL of the connectors that the trials use.
 
+use crate::secured::Secured;
 use crate::world::World;
 use anyhow::Result;
 use std::fmt::Write as _;
@@ -18,6 +19,8 @@ pub struct Seed<'a> {
     pub config: &'a [(&'a str, &'a str)],
     /// Further lines of the connector.
     pub lines: &'a str,
+    /// The secured broker in place of the plaintext one, and what the role allows there; see [`secured_cluster`].
+    pub secured: Option<(&'a Secured, &'a [Statement<'a>])>,
 }
 
 impl<'a> Seed<'a> {
@@ -30,6 +33,7 @@ impl<'a> Seed<'a> {
             password_version: 1,
             config: &[],
             lines: "",
+            secured: None,
         }
     }
 
@@ -56,15 +60,16 @@ impl<'a> Seed<'a> {
         config.retain(|(key, _)| !self.config.iter().any(|(other, _)| other == key));
         config.extend(self.config);
         let mut hcl = String::new();
-        hcl.push_str(&cluster(self.name, world.rig.bootstrap()?));
+        hcl.push_str(&match self.secured {
+            None => cluster(self.name, world.rig.bootstrap()?) + &role(self.name, ""),
+            Some((secured, statements)) => {
+                secured_cluster(self.name, secured, 1) + &policy_role(self.name, statements)
+            }
+        });
         hcl.push_str(&plugin(self.name, world.place("RIG_PLUGIN_SEED_ZIP")?));
         let _ = write!(
             hcl,
             r#"
-resource "runnel_role" "this" {{
-  name = "{name}"
-}}
-
 resource "runnel_connector" "this" {{
   name                       = "{name}"
   kafka_cluster              = runnel_kafka_cluster.this.name
@@ -169,6 +174,91 @@ pub fn cluster(name: &str, bootstrap: &str) -> String {
     format!(
         "\nresource \"runnel_kafka_cluster\" \"this\" {{\n  name              = \"{name}\"\n  bootstrap_servers = \"{bootstrap}\"\n}}\n"
     )
+}
+
+/// Name of the variable with the secured broker's admin password; set `TF_VAR_` before it.
+pub const ADMIN_PASSWORD: &str = "kafka_admin_password";
+
+/// A `runnel_kafka_cluster` named `this` with TLS, SCRAM and an admin, on the secured broker. The admin's password comes
+/// by the variable [`ADMIN_PASSWORD`], declared with it.
+#[must_use]
+pub fn secured_cluster(name: &str, secured: &Secured, password_version: u32) -> String {
+    format!(
+        r#"
+variable "{ADMIN_PASSWORD}" {{
+  type      = string
+  sensitive = true
+  ephemeral = true
+}}
+
+resource "runnel_kafka_cluster" "this" {{
+  name                  = "{name}"
+  bootstrap_servers     = "{bootstrap}"
+  encryption_in_transit = {{ type = "TLS", ca_certificate = file("{ca}") }}
+  client_authentication = {{ type = "SCRAM_SHA_512" }}
+
+  admin = {{
+    username            = "{admin}"
+    password_wo         = var.{ADMIN_PASSWORD}
+    password_wo_version = {password_version}
+  }}
+}}
+"#,
+        bootstrap = secured.bootstrap,
+        ca = secured.ca.display(),
+        admin = secured.admin_user,
+    )
+}
+
+/// A statement of a policy on the cluster `this`.
+#[derive(Clone, Copy, Debug)]
+pub struct Statement<'a> {
+    /// `Allow` or `Deny`.
+    pub effect: &'a str,
+    /// Without `kafka-cluster:`.
+    pub actions: &'a [&'a str],
+    /// `cluster`, or `topic`, `group` or `transactional_id` and a pattern after a `/`.
+    pub resources: &'a [&'a str],
+}
+
+impl Statement<'_> {
+    fn hcl(&self) -> String {
+        let actions: Vec<String> = self
+            .actions
+            .iter()
+            .map(|action| format!("\"kafka-cluster:{action}\""))
+            .collect();
+        let resources: Vec<String> = self
+            .resources
+            .iter()
+            .map(|resource| match resource.split_once('/') {
+                None => "local.cluster.arn".to_owned(),
+                Some((kind, pattern)) => format!("\"${{local.cluster.{kind}_arn}}{pattern}\""),
+            })
+            .collect();
+        format!(
+            "  statement {{\n    effect    = \"{}\"\n    actions   = [{}]\n    resources = [{}]\n  }}\n",
+            self.effect,
+            actions.join(", "),
+            resources.join(", ")
+        )
+    }
+}
+
+/// A `runnel_role` named `this` with one policy. It names the cluster by a local value, so that it is known at plan.
+#[must_use]
+pub fn policy_role(name: &str, statements: &[Statement<'_>]) -> String {
+    let statements: String = statements.iter().map(Statement::hcl).collect();
+    let policy = "  policies = { kafka = data.runnel_policy_document.this.json }\n";
+    format!(
+        "\nlocals {{\n  cluster = runnel_kafka_cluster.this\n}}\n\n\
+         data \"runnel_policy_document\" \"this\" {{\n{statements}}}\n{}",
+        role(name, policy)
+    )
+}
+
+fn role(name: &str, lines: &str) -> String {
+    format!("\nresource \"runnel_role\" \"this\" {{\n  name = \"{name}\"\n{lines}}}\n")
 }
 
 /// A `runnel_plugin` named `this`.

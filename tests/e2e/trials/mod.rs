@@ -74,6 +74,10 @@ pub const ALL: &[(&str, TrialFn)] = &[
         kills::terraform,
     ),
     (
+        "a_connector_may_do_what_its_policy_says_and_no_more",
+        probe_matrix::of_a_connector,
+    ),
+    (
         "a_newer_build_of_the_daemon_takes_over_what_runs",
         upgrade::newer_build,
     ),

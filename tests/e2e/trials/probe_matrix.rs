@@ -1,10 +1,13 @@
 //! What the broker lets a principal do, tried on the broker: nothing that its ACLs do not say, and all that they do.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use e2e::hcl::{ADMIN_PASSWORD, Seed, Statement};
 use e2e::probe::{self, CLUSTER, Cell, Probe, Targets};
 use e2e::process::repository;
 use e2e::rig::Rig;
 use e2e::secured::Secured;
+use e2e::wire::Wire;
+use e2e::world::World;
 use std::fmt::Write as _;
 
 /// A principal, the ACLs that an administrator would type for it, and what follows from them.
@@ -233,6 +236,137 @@ fn cells_of(secured: &Secured, role: &Role) -> Result<Vec<Cell>> {
     probe::matrix(&secured.admin(), &login, &TARGETS, |probe, target| {
         role.may(probe, target)
     })
+}
+
+/// A worker's login, as its role and the daemon made it.
+const CAPTURE: &str = "probed";
+
+/// What the role of the connector [`CAPTURE`] says. The prefix ends in a dot, and holds a name that is denied.
+const POLICY: &[Statement<'static>] = &[
+    Statement {
+        effect: "Allow",
+        actions: &[
+            "Connect",
+            "DescribeCluster",
+            "DescribeClusterDynamicConfiguration",
+        ],
+        resources: &["cluster"],
+    },
+    Statement {
+        effect: "Allow",
+        actions: &[
+            "CreateTopic",
+            "DescribeTopic",
+            "DescribeTopicDynamicConfiguration",
+            "ReadData",
+            "WriteData",
+        ],
+        resources: &["topic/probed", "topic/probed.*", "topic/dbhistory.probed"],
+    },
+    Statement {
+        effect: "Deny",
+        actions: &["*"],
+        resources: &["topic/probed.secret"],
+    },
+    Statement {
+        effect: "Allow",
+        actions: &["DescribeGroup", "AlterGroup"],
+        resources: &["group/probed-dbhistory"],
+    },
+];
+
+/// Names around [`POLICY`]'s; `probed.` itself is no topic, so the shortest under the prefix is `probed.a`.
+const AROUND_TOPICS: &[&str] = &[
+    "probed",
+    "probed2",
+    "probe",
+    "probedx",
+    "probed.a",
+    "probed.secret",
+    "probed.secret2",
+    "dbhistory.probed",
+    "dbhistory.probed2",
+    "__runnel_offsets_other_1",
+    "__runnel_configs_other_1",
+    "__runnel_status_other_1",
+];
+const ALLOWED_TOPICS: &[&str] = &["probed", "probed.a", "probed.secret2", "dbhistory.probed"];
+const AROUND_GROUPS: &[&str] = &[
+    "probed-dbhistory",
+    "probed-dbhistory2",
+    "probed",
+    "connect-other",
+    "runnel-other-1",
+];
+
+/// The same by way of Terraform, policy and daemon: a running connector's own user, with another password for the time
+/// of the trial, may do what the policy and the fleet's own needs say, on the broker, and nothing else.
+pub fn of_a_connector(world: &mut World) -> Result<()> {
+    world.rig.add("secured")?;
+    let secured = world.rig.secured()?;
+    world
+        .rig
+        .mariadb("CREATE DATABASE probed; CREATE TABLE probed.t (id INT PRIMARY KEY)")?;
+    let password = world.rig.fact("RIG_MARIADB_PASSWORD")?.to_owned();
+    let hcl = Seed {
+        secured: Some((&secured, POLICY)),
+        ..Seed::new(CAPTURE, "probed", &password)
+    }
+    .hcl(world)?;
+    let mut terraform = world.terraform(CAPTURE, &hcl)?;
+    terraform.set(&format!("TF_VAR_{ADMIN_PASSWORD}"), &secured.admin_password);
+    terraform.apply()?.expect(0)?;
+    let connector = world.daemon.get("/api/v1/connectors/probed")?;
+    let principal = connector["status"]["derived"]["principal"].as_str();
+    let user = principal.and_then(|it| it.strip_prefix("User:"));
+    let user = user.context("the connector has no principal")?.to_owned();
+    let seen = secured.topics()?;
+    let own: Vec<&str> = seen
+        .iter()
+        .map(String::as_str)
+        .filter(|topic| topic.starts_with("__runnel_") && topic.contains("_probed_"))
+        .collect();
+    ensure!(own.len() == 3, "internal topics: {own:?}");
+    secured.upsert_user(&user, "of-the-probe")?;
+    let cells = around(&secured, &user, &own)?;
+    print!("{}", probe::tables(&cells));
+    probe::ensure_right(CAPTURE, &cells)?;
+    world.daemon.runnel(&["rotate", CAPTURE])?;
+    ensure!(
+        Wire::open(&secured.login(&user, "of-the-probe")).is_err(),
+        "the trial's password still opens"
+    );
+    terraform.destroy()?.expect(0)?;
+    world.rig.mariadb("DROP DATABASE probed")?;
+    Ok(())
+}
+
+fn around(secured: &Secured, user: &str, own: &[&str]) -> Result<Vec<Cell>> {
+    let topics: Vec<&str> = AROUND_TOPICS.iter().chain(own).copied().collect();
+    let targets = Targets {
+        topics: &topics,
+        groups: AROUND_GROUPS,
+        transactional_ids: &["probed", "connect-probed"],
+        keep: &topics,
+    };
+    let login = secured.login(user, "of-the-probe");
+    probe::matrix(
+        &secured.admin(),
+        &login,
+        &targets,
+        |probe, target| match probe {
+            Probe::Produce | Probe::Fetch | Probe::Describe => {
+                ALLOWED_TOPICS.contains(&target) || own.contains(&target)
+            }
+            Probe::Create => ALLOWED_TOPICS.contains(&target),
+            Probe::JoinGroup => target == "probed-dbhistory",
+            Probe::AlterConfigs
+            | Probe::Delete
+            | Probe::Transact
+            | Probe::CreateAcls
+            | Probe::AlterUsers => false,
+        },
+    )
 }
 
 const BEGIN: &str = "<!-- probe-matrix -->\n";
