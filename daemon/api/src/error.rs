@@ -13,6 +13,8 @@ pub enum ErrorCode {
     NotSupported,
     /// No or a wrong token.
     Unauthenticated,
+    /// The token is known, and its role or its roles to pass do not allow this.
+    Forbidden,
     /// No object of that name.
     NotFound,
     /// No such path in the API.
@@ -69,10 +71,11 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for documentation and tests.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::InvalidArgument,
         Self::NotSupported,
         Self::Unauthenticated,
+        Self::Forbidden,
         Self::NotFound,
         Self::UnknownEndpoint,
         Self::AlreadyExists,
@@ -107,6 +110,7 @@ impl ErrorCode {
             Self::InvalidArgument => "INVALID_ARGUMENT",
             Self::NotSupported => "NOT_SUPPORTED",
             Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::Forbidden => "FORBIDDEN",
             Self::NotFound => "NOT_FOUND",
             Self::UnknownEndpoint => "UNKNOWN_ENDPOINT",
             Self::AlreadyExists => "ALREADY_EXISTS",
@@ -140,6 +144,7 @@ impl ErrorCode {
     pub const fn http_status(self) -> u16 {
         match self {
             Self::Unauthenticated => 401,
+            Self::Forbidden => 403,
             Self::NotFound | Self::UnknownEndpoint => 404,
             Self::AlreadyExists | Self::InUse | Self::OperationInProgress | Self::Superseded => 409,
             Self::GenerationConflict => 412,

@@ -19,6 +19,7 @@ pub mod role;
 pub mod scaling;
 pub mod secret;
 pub mod server;
+pub mod token;
 pub mod worker_configuration;
 
 pub use arn::{Arn, Identity};

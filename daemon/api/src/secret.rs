@@ -50,6 +50,12 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
+/// For the one answer that carries a new token to its holder: serializes it in the clear. Use with
+/// `#[serde(serialize_with = "…")]`.
+pub fn expose<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose())
+}
+
 /// For the one request that carries secrets from provider to daemon: serializes a map with its
 /// values in the clear. Use with `#[serde(serialize_with = "…")]`.
 pub fn expose_map<S: Serializer>(

@@ -1,5 +1,6 @@
 //! `/api/v1/connectors`.
 
+use super::access::{Caller, Needs};
 use super::error::ApiError;
 use super::objects::{self, Checked, Noun};
 use super::preview::Inputs;
@@ -29,21 +30,26 @@ pub(super) fn routes() -> Vec<Route> {
     routes.extend([
         route(
             Method::POST,
+            Needs::Planner,
             "/api/v1/connectors/{name}/preview",
             post(preview_connector),
-        ),
+        )
+        .reads(),
         route(
             Method::POST,
+            Needs::Operator,
             "/api/v1/connectors/{name}/restart",
             post(restart::restart),
         ),
         route(
             Method::GET,
+            Needs::Viewer,
             "/api/v1/connectors/{name}/decisions",
             get(decisions),
         ),
         route(
             Method::GET,
+            Needs::Viewer,
             "/api/v1/connectors/{name}/logs",
             get(log_stream::logs),
         ),
@@ -146,6 +152,7 @@ fn not_seen(deleting: bool) -> LiveStatus {
 async fn preview_connector(
     State(api): Shared,
     ObjectName(name): ObjectName,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Previewed>, ApiError> {
@@ -155,7 +162,9 @@ async fn preview_connector(
         assumed: asked.assumed,
         replacing: asked.replacing,
     };
-    let previewed = api.resolver.preview(&name, asked.spec, inputs).await?;
+    let refused = caller.refuse_passing(&asked.spec);
+    let mut previewed = api.resolver.preview(&name, asked.spec, inputs).await?;
+    previewed.problems.extend(refused);
     Ok(Json(previewed))
 }
 

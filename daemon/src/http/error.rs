@@ -3,7 +3,7 @@
 use crate::store::StoreError;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
 use runnel_api::{ErrorCode, Problem};
 
 /// A problem on its way out.
@@ -12,6 +12,7 @@ pub struct ApiError {
     problem: Problem,
     /// Set where HTTP has a more exact status than the code's.
     status: Option<StatusCode>,
+    header: Option<(HeaderName, HeaderValue)>,
 }
 
 impl ApiError {
@@ -20,7 +21,14 @@ impl ApiError {
         Self {
             problem,
             status: Some(status),
+            header: None,
         }
+    }
+
+    /// With a header besides.
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some((name, value));
+        self
     }
 
     /// The body was not JSON by its header.
@@ -48,6 +56,7 @@ impl From<Problem> for ApiError {
         Self {
             problem,
             status: None,
+            header: None,
         }
     }
 }
@@ -69,6 +78,9 @@ impl IntoResponse for ApiError {
                 .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
         });
         let mut response = (status, Json(self.problem)).into_response();
+        if let Some((name, value)) = self.header {
+            response.headers_mut().insert(name, value);
+        }
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110 section 11.6.1 wants a challenge with each 401.
             response.headers_mut().insert(

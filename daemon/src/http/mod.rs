@@ -5,6 +5,9 @@
 //!
 //! `/api/v1/` is this API. `/v1/` stays free for the wire API of MSK Connect.
 
+mod access;
+#[cfg(test)]
+mod access_tests;
 mod connectors;
 mod error;
 mod kafka_clusters;
@@ -27,6 +30,8 @@ mod service;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod throttle;
+mod tokens;
 #[cfg(test)]
 mod upload_tests;
 mod worker_configurations;
@@ -38,18 +43,17 @@ pub use server::{Bound, bind, serve};
 use crate::logs::WorkerLogs;
 use crate::metrics::Metrics;
 use crate::store::Store;
+use access::{Needs, Rule, Rules};
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse as _, Response};
+use axum::extract::{Request, State};
+use axum::middleware;
 use axum::routing::MethodRouter;
 use error::ApiError;
-use futures_util::FutureExt as _;
-use http::{Method, StatusCode, header};
+use http::Method;
 use runnel_api::{ErrorCode, Problem};
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use throttle::Throttle;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -64,10 +68,20 @@ pub struct Limits {
     /// For request line and headers, and how long a connection may idle between requests. Clients
     /// must drop idle connections earlier.
     pub header_timeout: Duration,
+    /// Bytes of request line and headers together; one with more is answered 431.
+    pub head_max: usize,
+    /// Headers of a request.
+    pub headers_max: usize,
+    /// Requests of one connection; then it is closed, and the client makes another one.
+    pub requests_max: u32,
     /// For a whole JSON body, and between two chunks of an upload.
     pub body_timeout: Duration,
     /// For a whole upload.
     pub upload_timeout: Duration,
+    /// Requests without a right token that one address may send at once.
+    pub failures_max: u32,
+    /// After those, one more in each such time.
+    pub failure_period: Duration,
     /// Open connections; more wait in the listen queue.
     pub connections_max: usize,
     /// Log streams that follow.
@@ -84,8 +98,13 @@ impl Default for Limits {
             json_max: 1 << 20,
             content_max: 250_000_000,
             header_timeout: Duration::from_secs(30),
+            head_max: 64 << 10,
+            headers_max: 100,
+            requests_max: 10_000,
             body_timeout: Duration::from_secs(30),
             upload_timeout: Duration::from_mins(15),
+            failures_max: 20,
+            failure_period: Duration::from_secs(3),
             connections_max: 256,
             followers_max: 32,
             wait_max: Duration::from_mins(1),
@@ -128,6 +147,10 @@ pub struct Parts {
 pub struct Api {
     parts: Parts,
     resolver: Resolver,
+    /// Who may call which route.
+    rules: Rules,
+    /// Wrong tokens by address.
+    failures: Throttle,
     /// Held from resolving references to the end of the put, so that what was checked is what is
     /// stored; and by the sweep of contents.
     changes: Mutex<()>,
@@ -142,6 +165,8 @@ impl Api {
             changes: Mutex::new(()),
             followers: Arc::new(Semaphore::new(parts.limits.followers_max)),
             closing: CancellationToken::new(),
+            rules: Rules::of_routes(),
+            failures: Throttle::new(parts.limits.failures_max, parts.limits.failure_period),
             resolver: Resolver {
                 store: parts.store.clone(),
                 contents: parts.contents.clone(),
@@ -168,27 +193,43 @@ impl std::ops::Deref for Api {
 /// What every handler gets.
 type Shared = State<Arc<Api>>;
 
-/// One thing that the API can do.
+/// One thing that the API can do, and the least role that may have it done.
 struct Route {
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the handler knows it; tests ask by it")
-    )]
     method: Method,
     path: &'static str,
+    rule: Rule,
     handler: MethodRouter<Arc<Api>>,
 }
 
-fn route(method: Method, path: &'static str, handler: MethodRouter<Arc<Api>>) -> Route {
+/// Everything but `GET` changes something, unless [`Route::reads`] says otherwise.
+fn route(
+    method: Method,
+    needs: Needs,
+    path: &'static str,
+    handler: MethodRouter<Arc<Api>>,
+) -> Route {
+    let rule = Rule {
+        needs,
+        changes: method != Method::GET,
+    };
     Route {
         method,
         path,
+        rule,
         handler,
     }
 }
 
-/// The whole API as a table; the router is made from it, and so is the test that asks each route
-/// without a token.
+impl Route {
+    /// Marks one that changes nothing although its method could.
+    fn reads(mut self) -> Self {
+        self.rule.changes = false;
+        self
+    }
+}
+
+/// The whole API as a table; the router and the rules are made from it, and so is the test that
+/// asks each route with each kind of token.
 fn routes() -> Vec<Route> {
     let mut routes = service::routes();
     routes.extend(kafka_clusters::routes());
@@ -197,6 +238,7 @@ fn routes() -> Vec<Route> {
     routes.extend(roles::routes());
     routes.extend(connectors::routes());
     routes.extend(operations::routes());
+    routes.extend(tokens::routes());
     routes
 }
 
@@ -213,8 +255,7 @@ fn router(api: Arc<Api>) -> Router {
         });
     router
         .fallback(unknown_endpoint)
-        .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn_with_state(api.clone(), guard))
+        .layer(middleware::from_fn_with_state(api.clone(), access::guard))
         .with_state(api)
 }
 
@@ -227,61 +268,4 @@ async fn unknown_endpoint(request: Request) -> ApiError {
     problem
         .hint("check the endpoint; if it is right, provider and daemon are of different releases")
         .into()
-}
-
-async fn wrong_method(request: Request) -> ApiError {
-    let message = format!(
-        "{} does not take {}",
-        request.uri().path(),
-        request.method()
-    );
-    ApiError::with_status(
-        Problem::new(ErrorCode::UnknownEndpoint, message),
-        StatusCode::METHOD_NOT_ALLOWED,
-    )
-}
-
-/// Around every request: token first, then the handler, whose panic is an answer too, then a count
-/// by the route's template and one line in the log, without query or headers.
-async fn guard(State(api): Shared, request: Request, next: Next) -> Response {
-    let began = Instant::now();
-    let method = request.method().clone();
-    let path = request.uri().path().to_owned();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let is_open = path == HEALTH || (path == METRICS && api.open_metrics);
-    let response = if is_open || is_authenticated(&api, &request) {
-        let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-        answered.unwrap_or_else(|_| {
-            let problem = Problem::new(ErrorCode::Internal, "the daemon failed at this request");
-            let hint = "please report it with the daemon's log";
-            ApiError::from(problem.hint(hint)).into_response()
-        })
-    } else {
-        let token = api.store.data_dir().join(crate::store::ROOT_TOKEN_FILE);
-        let problem = Problem::new(
-            ErrorCode::Unauthenticated,
-            "the request has no token that this daemon knows",
-        );
-        let hint = format!(
-            "the root token is in {} on the daemon's machine",
-            token.display()
-        );
-        ApiError::from(problem.hint(hint)).into_response()
-    };
-    let route = route.as_ref().map_or("unknown", MatchedPath::as_str);
-    let status = response.status().as_u16();
-    api.metrics.answered(method.as_str(), route, status);
-    let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::debug!(%method, path, status, milliseconds, "answered");
-    response
-}
-
-fn is_authenticated(api: &Api, request: &Request) -> bool {
-    let header = request.headers().get(header::AUTHORIZATION);
-    let text = header.and_then(|value| value.to_str().ok());
-    // The scheme is case-insensitive (RFC 9110 section 11.1).
-    let token = text
-        .and_then(|text| text.split_once(' '))
-        .and_then(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()));
-    token.is_some_and(|token| api.store.authenticate(token).is_some())
 }

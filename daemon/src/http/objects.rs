@@ -1,5 +1,6 @@
 //! What all five nouns have in common: put, get, list, delete.
 
+use super::access::{Caller, Needs};
 use super::error::ApiError;
 use super::request::{self, ObjectName};
 use super::{Api, Route, Shared, route};
@@ -55,10 +56,20 @@ pub trait Noun: Declared {
 /// The four routes of a noun.
 pub fn routes<S: Noun>(list_path: &'static str, path: &'static str) -> Vec<Route> {
     vec![
-        route(Method::GET, list_path, get(list_objects::<S>)),
-        route(Method::GET, path, get(get_object::<S>)),
-        route(Method::PUT, path, put(put_object::<S>)),
-        route(Method::DELETE, path, delete(delete_object::<S>)),
+        route(
+            Method::GET,
+            Needs::Viewer,
+            list_path,
+            get(list_objects::<S>),
+        ),
+        route(Method::GET, Needs::Viewer, path, get(get_object::<S>)),
+        route(Method::PUT, Needs::Operator, path, put(put_object::<S>)),
+        route(
+            Method::DELETE,
+            Needs::Operator,
+            path,
+            delete(delete_object::<S>),
+        ),
     ]
 }
 
@@ -98,11 +109,13 @@ async fn list_objects<S: Noun>(
 async fn put_object<S: Noun>(
     State(api): Shared,
     ObjectName(name): ObjectName,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     let precondition = request::precondition(&headers)?;
     let Put { spec, secrets } = request::json(&api.limits, &headers, body).await?;
+    refuse::<S>(&caller, Some(&spec))?;
     let request = PutRequest {
         name,
         spec,
@@ -144,8 +157,10 @@ async fn put_object<S: Noun>(
 async fn delete_object<S: Noun>(
     State(api): Shared,
     ObjectName(name): ObjectName,
+    caller: Caller,
     headers: HeaderMap,
 ) -> Result<Json<Deleted>, ApiError> {
+    refuse::<S>(&caller, None)?;
     let if_match = match request::precondition(&headers)? {
         Precondition::None => None,
         Precondition::Generation(generation) => Some(generation),
@@ -165,6 +180,13 @@ async fn delete_object<S: Noun>(
     Ok(Json(Deleted {
         operation: outcome.into_operation(),
     }))
+}
+
+/// What the caller's token may not do with this kind or specification, though its role may.
+fn refuse<S: Noun>(caller: &Caller, spec: Option<&S>) -> Result<(), Problem> {
+    let refused = caller.refuse_changing(S::KIND);
+    let refused = refused.or_else(|| spec.and_then(|spec| caller.refuse_passing(spec)));
+    refused.map_or(Ok(()), Err)
 }
 
 fn etag(generation: u64) -> HeaderValue {

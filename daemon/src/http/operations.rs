@@ -1,5 +1,6 @@
 //! `/api/v1/operations`.
 
+use super::access::Needs;
 use super::error::ApiError;
 use super::request;
 use super::{Route, Shared, route};
@@ -18,8 +19,13 @@ const LISTED: usize = 100;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        route(Method::GET, "/api/v1/operations", get(list)),
-        route(Method::GET, "/api/v1/operations/{id}", get(one)),
+        route(Method::GET, Needs::Viewer, "/api/v1/operations", get(list)),
+        route(
+            Method::GET,
+            Needs::Viewer,
+            "/api/v1/operations/{id}",
+            get(one),
+        ),
     ]
 }
 

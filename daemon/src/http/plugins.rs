@@ -1,5 +1,6 @@
 //! `/api/v1/plugins`: the objects, and the contents that go ahead of them.
 
+use super::access::{Caller, Needs};
 use super::error::ApiError;
 use super::objects::{self, Checked, Noun};
 use super::request;
@@ -14,6 +15,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::{HeaderMap, Method, header};
 use runnel_api::plugin::{PluginSpec, PluginStatus, Sha256Hex, StagedContent};
+use runnel_api::token::TokenRole;
 use runnel_api::{ErrorCode, Object, Problem};
 use std::io;
 use std::sync::Arc;
@@ -23,6 +25,9 @@ use tokio::time::Instant;
 
 /// How long content is kept that no plugin refers to: from plan to apply.
 pub const STAGED_KEPT: Duration = Duration::from_hours(1);
+/// Contents that nobody refers to yet, above which a token that may only plan stages no more: at
+/// 250 MB each, 4 GB of archives.
+pub(super) const PLANNED_CONTENTS_MAX: usize = 16;
 /// Content types of an upload; an archive has none that all agree on.
 const ARCHIVE_TYPES: [&str; 5] = [
     "application/octet-stream",
@@ -39,11 +44,13 @@ pub(super) fn routes() -> Vec<Route> {
     routes.extend([
         route(
             Method::POST,
+            Needs::Planner,
             "/api/v1/plugins/{name}/content",
             post(receive),
         ),
         route(
             Method::GET,
+            Needs::Planner,
             "/api/v1/plugins/{name}/content/{sha256}",
             get(staged),
         ),
@@ -124,9 +131,11 @@ fn digest(text: &str) -> Result<Sha256Hex, ApiError> {
 async fn receive(
     State(api): Shared,
     request::ObjectName(name): request::ObjectName,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<StagedContent>, ApiError> {
+    refuse_many(&api, &caller).await?;
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let content_type = text(header::CONTENT_TYPE.as_str());
     if !content_type.is_some_and(|found| ARCHIVE_TYPES.contains(&found)) {
@@ -155,6 +164,26 @@ async fn receive(
     stage(&api, content.clone()).await?;
     tracing::info!(plugin = %name, sha256 = %content.sha256, size = content.found.size, "content arrived");
     Ok(Json(content))
+}
+
+/// Whoever may only plan cannot apply either, so what it stages must not fill the disk: it waits
+/// until the hour of something staged before is over, or somebody applies.
+async fn refuse_many(api: &Api, caller: &Caller) -> Result<(), ApiError> {
+    if caller.role() > TokenRole::Planner {
+        return Ok(());
+    }
+    let _no_put = api.changes.lock().await;
+    let waiting = api.store.run(|store| store.unneeded_contents(u64::MAX));
+    let waiting = waiting.await?.len();
+    if waiting < PLANNED_CONTENTS_MAX {
+        return Ok(());
+    }
+    let message = format!("{waiting} plugins are staged already and not applied");
+    Err(Problem::new(ErrorCode::CapacityExceeded, message)
+        .detail("a token that may only plan stages no more than these")
+        .hint("apply what was planned, or try again within the hour that staged content is kept")
+        .field("source")
+        .into())
 }
 
 fn too_large(limits: &Limits) -> Problem {

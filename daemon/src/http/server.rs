@@ -1,18 +1,25 @@
 //! The listener: bounded connections, bounded waits, an end that lets requests finish.
 
+use super::access::Peer;
 use super::{Api, router};
+use axum::Router;
+use http::{HeaderValue, Request, header};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
+use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tower::Service as _;
 
 /// Pause after a failed accept; out of file descriptors is the usual reason, and it passes.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -43,7 +50,7 @@ pub async fn serve(
     api: Arc<Api>,
     shutdown: impl Future<Output = ()> + Send,
 ) {
-    let service = TowerToHyperService::new(router(api.clone()));
+    let router = router(api.clone());
     let graceful = GracefulShutdown::new();
     let connections = Arc::new(Semaphore::new(api.limits.connections_max));
     let mut shutdown = std::pin::pin!(shutdown);
@@ -52,10 +59,10 @@ pub async fn serve(
             let place = connections.clone().acquire_owned().await;
             (place, listener.accept().await)
         };
-        let (place, stream) = tokio::select! {
+        let (place, (stream, peer)) = tokio::select! {
             () = &mut shutdown => break,
             (place, accepted) = accepted => match accepted {
-                Ok((stream, _)) => (place, stream),
+                Ok((stream, peer)) => (place, (stream, Peer(peer))),
                 Err(error) => {
                     tracing::warn!(%error, "a connection cannot be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -63,7 +70,7 @@ pub async fn serve(
                 }
             },
         };
-        let served = graceful.watch(connection(stream, service.clone(), &api));
+        let served = graceful.watch(connection(stream, peer, router.clone(), &api));
         tokio::spawn(async move {
             let _place = place;
             if let Err(error) = served.await {
@@ -81,15 +88,34 @@ pub async fn serve(
     }
 }
 
+/// One connection: bounded in the size of a request's head and in the number of requests, so that
+/// nobody holds one for good.
 fn connection(
     stream: TcpStream,
-    service: TowerToHyperService<axum::Router>,
+    peer: Peer,
+    router: Router,
     api: &Api,
-) -> http1::Connection<TokioIo<TcpStream>, TowerToHyperService<axum::Router>> {
+) -> impl GracefulConnection<Error = hyper::Error> + Send + use<> {
     // Answers are small; waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
+    let left = AtomicU32::new(api.limits.requests_max);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let is_last = left.fetch_sub(1, Ordering::Relaxed) <= 1;
+        request.extensions_mut().insert(peer);
+        let answered = router.clone().call(request);
+        async move {
+            let mut response = answered.await?;
+            if is_last {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
+            Ok::<_, Infallible>(response)
+        }
+    });
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(api.limits.header_timeout)
+        .max_headers(api.limits.headers_max)
+        .max_buf_size(api.limits.head_max)
         .serve_connection(TokioIo::new(stream), service)
 }

@@ -1,5 +1,6 @@
 //! What concerns the daemon itself: health, version, identities, shutdown.
 
+use super::access::Needs;
 use super::error::ApiError;
 use super::operations::kind_of;
 use super::request;
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 /// What this release can do, by name; a provider asks before it uses something newer than the API
 /// version.
-const ABILITIES: [&str; 8] = [
+const ABILITIES: [&str; 9] = [
     "capacity",
     "decisions",
     "preview",
@@ -27,16 +28,32 @@ const ABILITIES: [&str; 8] = [
     "restart",
     "logs",
     "shutdown",
+    "tokens",
 ];
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        route(Method::GET, HEALTH, get(health)),
-        route(Method::GET, METRICS, get(metrics)),
-        route(Method::GET, "/api/v1/info", get(info)),
-        route(Method::GET, "/api/v1/capacity", get(capacity)),
-        route(Method::GET, "/api/v1/identity/{kind}/{name}", get(identity)),
-        route(Method::POST, "/api/v1/shutdown", post(shutdown)),
+        route(Method::GET, Needs::Nothing, HEALTH, get(health)),
+        route(Method::GET, Needs::Viewer, METRICS, get(metrics)),
+        route(Method::GET, Needs::Viewer, "/api/v1/info", get(info)),
+        route(
+            Method::GET,
+            Needs::Viewer,
+            "/api/v1/capacity",
+            get(capacity),
+        ),
+        route(
+            Method::GET,
+            Needs::Viewer,
+            "/api/v1/identity/{kind}/{name}",
+            get(identity),
+        ),
+        route(
+            Method::POST,
+            Needs::Admin,
+            "/api/v1/shutdown",
+            post(shutdown),
+        ),
     ]
 }
 

@@ -7,7 +7,7 @@ use super::seams::{
 use super::{Api, Limits, Parts, bind, serve};
 use crate::logs::{WorkerLog, WorkerLogs};
 use crate::metrics::{Metrics, Snapshot};
-use crate::store::{ROOT_TOKEN_FILE, Store, StoreError};
+use crate::store::{ROOT_TOKEN_FILE, Store, StoreError, now_ms};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use http::Method;
@@ -18,6 +18,7 @@ use runnel_api::kafka_cluster::Enforcement;
 use runnel_api::plugin::{PluginStatus, Sha256Hex, StagedContent};
 use runnel_api::role::RoleSpec;
 use runnel_api::server::{LogPlaces, RuntimeInfo};
+use runnel_api::token::{CreateToken, TokenRole};
 use runnel_api::{ErrorCode, Name, Problem};
 use serde_json::{Value, json};
 use sha2::Digest as _;
@@ -256,6 +257,18 @@ impl Rig {
     pub async fn end(mut self) {
         let _ = self.stop.take().unwrap().send(());
         self.served.await.unwrap();
+    }
+
+    /// Makes a token and answers its text.
+    pub fn token(&self, name: &str, role: TokenRole, pass_roles: &[&str]) -> String {
+        let asked = CreateToken {
+            name: Name::parse(name).unwrap(),
+            role,
+            expires_seconds: None,
+            pass_roles: pass_roles.iter().map(|&it| it.to_owned()).collect(),
+        };
+        let created = self.store.create_token(&asked, now_ms()).unwrap();
+        created.token.expose().to_owned()
     }
 
     pub fn bare(&self, method: Method, path: &str) -> RequestBuilder {

@@ -16,13 +16,13 @@ pub const SEALING_KEY_FILE: &str = "sealing.key";
 /// next start, and the old one is void.
 pub const ROOT_TOKEN_FILE: &str = "root.token";
 /// What tokens begin with, so that people and secret scanners know one.
-const TOKEN_PREFIX: &str = "rnl_";
+pub(super) const TOKEN_PREFIX: &str = "rnl_";
 /// Random bytes of a token: nothing to guess, so that a plain hash is enough to store.
-const TOKEN_BYTES: usize = 32;
+pub(super) const TOKEN_BYTES: usize = 32;
 /// Characters of a token that are stored in the clear, to tell tokens apart in a list.
 const TOKEN_SHOWN: usize = 8;
 /// Name of the token that the first start makes.
-const ROOT: &str = "root";
+pub(super) const ROOT: &str = "root";
 
 fn meta(connection: &Connection, key: &str) -> Result<Option<String>, StoreError> {
     connection
@@ -103,8 +103,10 @@ pub(super) fn root_token(connection: &mut Connection, data_dir: &Path) -> Result
     let prefix: String = token.chars().take(TOKEN_SHOWN).collect();
     connection
         .execute(
-            "INSERT INTO tokens (hash, prefix, name, created_ms) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (name) DO UPDATE SET hash = ?1, prefix = ?2, created_ms = ?4
+            "INSERT INTO tokens (hash, prefix, name, created_ms, role)
+             VALUES (?1, ?2, ?3, ?4, 'admin')
+             ON CONFLICT (name) DO UPDATE
+             SET hash = ?1, prefix = ?2, created_ms = ?4, last_used_ms = NULL
              WHERE hash <> ?1",
             params![
                 digest(&token).as_slice(),
@@ -122,7 +124,7 @@ pub(super) fn digest(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
-fn random(bytes: &mut [u8]) -> Result<(), StoreError> {
+pub(super) fn random(bytes: &mut [u8]) -> Result<(), StoreError> {
     getrandom::fill(bytes)
         .map_err(|_| StoreError::Secret("the system gives no random numbers".to_owned()))
 }

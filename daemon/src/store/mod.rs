@@ -28,6 +28,7 @@ mod secrecy_tests;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 pub use decisions::DECISIONS_KEPT;
 pub use declared::{Declared, Reference};
@@ -38,6 +39,7 @@ pub use objects::{DeleteOutcome, Stored};
 pub use operations::Advance;
 pub use progress::{Leftover, Transition};
 pub use put::{Precondition, PutOutcome, PutRequest};
+pub use tokens::{Holder, Login};
 
 use runnel_api::{ErrorCode, Problem};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
@@ -182,7 +184,7 @@ struct Inner {
     sealer: seal::Sealer,
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
-    tokens: RwLock<Vec<progress::Token>>,
+    tokens: RwLock<Vec<Holder>>,
     calls: Semaphore,
     /// Bumped after each commit; who waits for an operation looks again.
     changes: watch::Sender<u64>,
@@ -221,7 +223,7 @@ impl Store {
         let sealer = keys::sealer(&mut writer, data_dir)?;
         let daemon = keys::daemon(&mut writer)?;
         keys::root_token(&mut writer, data_dir)?;
-        let tokens = progress::tokens(&writer)?;
+        let tokens = tokens::load(&writer)?;
         let reader = connect(&database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         let (changes, _) = watch::channel(0);
         Ok(Self {

@@ -1,13 +1,11 @@
-//! What the reconciler keeps between its passes, the transitions people read, and tokens.
+//! What the reconciler keeps between its passes, and the transitions people read.
 
 use super::rows::{from_json, int, to_json, uint};
-use super::{Store, StoreError, keys, now_ms};
+use super::{Store, StoreError, now_ms};
 use runnel_api::Name;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::sync::PoisonError;
-use subtle::ConstantTimeEq as _;
 
 /// Transitions that are kept for each connector.
 const TRANSITIONS_KEPT: i64 = 200;
@@ -30,12 +28,6 @@ pub struct Leftover<T> {
     pub note: T,
     /// When it was left, milliseconds since the Unix epoch.
     pub created_ms: u64,
-}
-
-/// A token's hash and name, kept in memory.
-pub(super) struct Token {
-    hash: [u8; 32],
-    name: String,
 }
 
 impl Store {
@@ -141,24 +133,6 @@ impl Store {
                 .map_err(StoreError::Sql)
         })
     }
-
-    /// The name of the token that this text is. Every stored hash is compared in constant time;
-    /// no I/O.
-    pub fn authenticate(&self, token: &str) -> Option<String> {
-        let hash = keys::digest(token);
-        let tokens = self
-            .inner
-            .tokens
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        let mut name = None;
-        for token in tokens.iter() {
-            if bool::from(token.hash.ct_eq(&hash)) {
-                name = Some(token.name.clone());
-            }
-        }
-        name
-    }
 }
 
 fn progress_text(tx: &Connection, name: &Name) -> Result<Option<String>, StoreError> {
@@ -169,20 +143,4 @@ fn progress_text(tx: &Connection, name: &Name) -> Result<Option<String>, StoreEr
     )
     .optional()
     .map_err(StoreError::Sql)
-}
-
-/// Reads the tokens once at start.
-pub(super) fn tokens(connection: &Connection) -> Result<Vec<Token>, StoreError> {
-    let mut statement = connection
-        .prepare("SELECT hash, name FROM tokens")
-        .map_err(StoreError::Sql)?;
-    let rows = statement
-        .query_map([], |row| {
-            Ok(Token {
-                hash: row.get(0)?,
-                name: row.get(1)?,
-            })
-        })
-        .map_err(StoreError::Sql)?;
-    rows.collect::<Result<_, _>>().map_err(StoreError::Sql)
 }

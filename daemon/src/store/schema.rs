@@ -10,7 +10,17 @@ const SQLITE_MINIMUM: i32 = 3_051_003;
 
 /// One entry for each version of the schema, forward only. `PRAGMA user_version` counts how many
 /// of them were applied. Entries that were released are never edited.
-const MIGRATIONS: [&str; 3] = [VERSION_1, VERSION_2, RESTART_SCOPES];
+const MIGRATIONS: [&str; 4] = [VERSION_1, VERSION_2, RESTART_SCOPES, TOKEN_ROLES];
+
+/// What each token may do. The one of earlier releases is the root token; a row that says nothing
+/// may least.
+const TOKEN_ROLES: &str = "
+ALTER TABLE tokens ADD COLUMN role TEXT NOT NULL DEFAULT 'viewer';
+ALTER TABLE tokens ADD COLUMN expires_ms INTEGER;
+ALTER TABLE tokens ADD COLUMN last_used_ms INTEGER;
+ALTER TABLE tokens ADD COLUMN pass_roles TEXT NOT NULL DEFAULT '[]';
+UPDATE tokens SET role = 'admin' WHERE name = 'root';
+";
 
 /// What a restart is about; absent for all workers.
 const RESTART_SCOPES: &str = "ALTER TABLE operations ADD COLUMN restart TEXT;";
