@@ -163,6 +163,12 @@ impl Client {
         self.json(request.json(body)).await
     }
 
+    /// `DELETE`, with a JSON answer.
+    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
+        let request = self.request(Method::DELETE, path).timeout(ANSWER_TIMEOUT);
+        self.json(request).await
+    }
+
     /// `GET`, with an answer that comes in parts and without an end in time.
     pub async fn stream(&self, path: &str) -> Result<reqwest::Response, Problem> {
         self.send(self.request(Method::GET, path)).await

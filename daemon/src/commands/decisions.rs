@@ -3,7 +3,6 @@
 use super::{Client, CommandError};
 use runnel_api::scaling::{ScalingDecision, Verdict};
 use runnel_api::{Name, Page};
-use std::fmt::Write as _;
 use std::io::Write;
 
 /// How many decisions are shown.
@@ -16,13 +15,13 @@ pub async fn print(client: &Client, name: &Name, out: &mut impl Write) -> Result
     if page.items.is_empty() {
         writeln!(out, "no decisions yet")?;
     } else {
-        out.write_all(table(&page.items).as_bytes())?;
+        out.write_all(shown(&page.items).as_bytes())?;
     }
     Ok(())
 }
 
 /// One line each, oldest first; what is given begins with the newest.
-fn table(decisions: &[ScalingDecision]) -> String {
+fn shown(decisions: &[ScalingDecision]) -> String {
     let mut rows = vec![[
         "TIME".to_owned(),
         "DECISION".to_owned(),
@@ -34,27 +33,9 @@ fn table(decisions: &[ScalingDecision]) -> String {
             Verdict::Hold { reason } => format!("hold {}", super::status::word(reason)),
         };
         let evidence = decision.evidence.text.replace('\n', " ");
-        [time(decision.at_ms), made, evidence]
+        [super::table::time(decision.at_ms), made, evidence]
     }));
-    let width = |column: usize| {
-        let widths = rows.iter().map(|row| row[column].chars().count());
-        widths.max().unwrap_or_default()
-    };
-    let (first, second) = (width(0), width(1));
-    let mut text = String::new();
-    for [time, made, evidence] in &rows {
-        let line = format!("{time:<first$}  {made:<second$}  {evidence}");
-        let _ = writeln!(text, "{}", line.trim_end());
-    }
-    text
-}
-
-/// In UTC, to the second (RFC 3339).
-fn time(ms: u64) -> String {
-    i64::try_from(ms / 1_000)
-        .ok()
-        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
-        .map_or_else(|| "?".to_owned(), |time| time.to_string())
+    super::table::aligned(&rows)
 }
 
 #[cfg(test)]
@@ -96,7 +77,7 @@ mod tests {
             ),
         ];
         assert_eq!(
-            table(&newest_first),
+            shown(&newest_first),
             "TIME                  DECISION                                EVIDENCE\n\
              ?                     hold FIXED                              x\n\
              2025-11-22T21:00:00Z  1 worker of 1 MCU → 2 workers of 1 MCU  CPU 91, 92, 93 %\n\

@@ -9,12 +9,15 @@ mod logs;
 mod restart;
 mod status;
 mod stop;
+mod table;
 #[cfg(test)]
 mod tests;
+mod token;
 
 pub use client::{Client, Connection};
 pub use doctor::{Check, Verdict, checks, print as print_checks};
 pub use logs::Which;
+pub use token::TokenCommand;
 
 use crate::config::{Config, Environment, Overrides};
 use runnel_api::{ErrorCode, Name, Problem, RestartRequest};
@@ -72,6 +75,9 @@ pub enum ClientCommand {
         #[arg(long, value_name = "ID")]
         worker: Option<String>,
     },
+    /// Makes, lists and revokes tokens of the API.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Stops the daemon; workers go on and the next daemon takes them over.
     Stop {
         /// Stops the workers too.
@@ -171,6 +177,7 @@ async fn execute(
             let request = RestartRequest { task, worker };
             restart::restart(&client, &name, &request, out).await
         }
+        ClientCommand::Token(command) => token::run(&client, command, out).await,
         ClientCommand::Stop { all } => stop::stop(&client, all, out).await,
     }
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::http::testing::Rig;
 use crate::store::Advance;
+use runnel_api::token::TokenRole;
 use runnel_api::{Operation, Outcome, RestartScope, Secret};
 use serde_json::json;
 
@@ -156,6 +157,41 @@ async fn logs_come_through() {
     };
     let told = ran(logs(odd), &common(), &remote(&rig)).await.unwrap_err();
     assert_eq!(told.field.as_deref(), Some("grep"));
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_token_is_printed_once_listed_without_its_text_and_revoked() {
+    let rig = Rig::start().await;
+    let environment = remote(&rig);
+    let run = |command: TokenCommand| {
+        let environment = environment.clone();
+        async move { ran(ClientCommand::Token(command), &common(), &environment).await }
+    };
+    let name = Name::parse("ci").unwrap();
+    let create = TokenCommand::Create {
+        name: name.clone(),
+        role: TokenRole::Planner,
+        expires: Some(60),
+        pass_role: Vec::new(),
+    };
+    let printed = run(create).await.unwrap();
+    let text = printed.trim_end();
+    assert!(text.starts_with("rnl_") && !text.contains('\n'));
+    let planner = Environment {
+        token: Some(Secret::new(text)),
+        ..remote(&rig)
+    };
+    let list = || ClientCommand::Token(TokenCommand::List);
+    let told = ran(list(), &common(), &planner).await.unwrap_err();
+    assert_eq!(told.code, ErrorCode::Forbidden);
+    assert!(told.message.contains("needs the role admin"), "{told:?}");
+    let listed = run(TokenCommand::List).await.unwrap();
+    assert!(listed.contains("ci    planner") && !listed.contains(text));
+    let revoked = run(TokenCommand::Revoke { name }).await.unwrap();
+    assert!(revoked.starts_with("revoked ci (rnl_"), "{revoked}");
+    let told = ran(list(), &common(), &planner).await.unwrap_err();
+    assert_eq!(told.code, ErrorCode::Unauthenticated);
     rig.end().await;
 }
 

@@ -25,6 +25,8 @@ mod roles;
 mod scaling_tests;
 pub mod seams;
 mod server;
+#[cfg(test)]
+mod server_tests;
 mod service;
 #[cfg(test)]
 pub(crate) mod testing;

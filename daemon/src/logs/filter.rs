@@ -90,7 +90,7 @@ fn pattern(text: &str) -> Result<Regex, Problem> {
 }
 
 /// A time, or a duration before now.
-fn moment(text: &str, now_ms: i64) -> Result<i64, Problem> {
+pub fn moment(text: &str, now_ms: i64) -> Result<i64, Problem> {
     if let Ok(time) = text.parse::<jiff::Timestamp>() {
         return Ok(time.as_millisecond());
     }
@@ -106,7 +106,7 @@ fn moment(text: &str, now_ms: i64) -> Result<i64, Problem> {
 }
 
 /// `90s`, `10m`, `1h30m`, `7d`, `500ms`.
-fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut sum = Duration::ZERO;
     while !rest.is_empty() {
