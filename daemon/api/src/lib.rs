@@ -4,6 +4,7 @@
 //! around it. Secrets travel beside a specification, never inside one.
 
 pub mod arn;
+pub mod audit;
 pub mod capacity;
 pub mod connector;
 pub mod error;

@@ -2,6 +2,7 @@
 //!
 //! `runnel daemon`, `runnel tail` and `runnel runtime` are not here; they do their own work.
 
+mod audit;
 mod client;
 mod decisions;
 mod doctor;
@@ -14,6 +15,7 @@ mod table;
 mod tests;
 mod token;
 
+pub use audit::AuditArgs;
 pub use client::{Client, Connection};
 pub use doctor::{Check, Verdict, checks, print as print_checks};
 pub use logs::Which;
@@ -78,6 +80,8 @@ pub enum ClientCommand {
     /// Makes, lists and revokes tokens of the API.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Shows who changed what, or checks that the log of it is whole.
+    Audit(AuditArgs),
     /// Stops the daemon; workers go on and the next daemon takes them over.
     Stop {
         /// Stops the workers too.
@@ -178,6 +182,7 @@ async fn execute(
             restart::restart(&client, &name, &request, out).await
         }
         ClientCommand::Token(command) => token::run(&client, command, out).await,
+        ClientCommand::Audit(args) => audit::print(&client, &args, out).await,
         ClientCommand::Stop { all } => stop::stop(&client, all, out).await,
     }
 }

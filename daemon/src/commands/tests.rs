@@ -196,6 +196,35 @@ async fn a_token_is_printed_once_listed_without_its_text_and_revoked() {
 }
 
 #[tokio::test]
+async fn the_audit_log_is_printed_and_checked() {
+    let rig = Rig::start().await;
+    let verify = AuditArgs {
+        verify: true,
+        ..AuditArgs::default()
+    };
+    let run = |args: AuditArgs| {
+        let environment = remote(&rig);
+        async move {
+            ran(ClientCommand::Audit(args), &common(), &environment)
+                .await
+                .unwrap()
+        }
+    };
+    assert!(run(verify.clone()).await.contains("no records yet"));
+    rig.put_neighbours().await;
+    let told = run(AuditArgs::default()).await;
+    assert!(told.contains("root (admin)  127.0.0.1  PUT /api/v1/plugins/mysql  201"));
+    let of_an_hour = AuditArgs {
+        since: Some("1h".to_owned()),
+        json: true,
+        ..AuditArgs::default()
+    };
+    assert_eq!(run(of_an_hour).await.lines().count(), 4);
+    assert!(run(verify).await.contains("whole: records 1 to 4"));
+    rig.end().await;
+}
+
+#[tokio::test]
 async fn stop_waits_until_the_daemon_is_gone() {
     let rig = Rig::start().await;
     let environment = remote(&rig);

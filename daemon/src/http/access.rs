@@ -2,7 +2,7 @@
 //! request lets nobody else reach a handler.
 
 use super::error::ApiError;
-use super::{Api, METRICS, Shared, routes};
+use super::{Api, METRICS, Shared, audit, routes};
 use crate::store::{Declared, Holder, Login, now_ms};
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::Next;
@@ -10,12 +10,14 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use runnel_api::audit::AuditEntry;
 use runnel_api::token::TokenRole;
 use runnel_api::{ErrorCode, Kind, Problem};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// The least that a route asks of who calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -171,13 +173,23 @@ impl Caller {
 
 /// What the guard looks at.
 #[derive(Clone, Copy)]
-struct Asked<'a> {
-    method: &'a Method,
-    path: &'a str,
+pub struct Asked<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The path as it came.
+    pub path: &'a str,
     /// The template of the path, when it is one of ours.
     route: Option<&'a str>,
     headers: &'a HeaderMap,
-    peer: IpAddr,
+    /// Where it came from.
+    pub peer: IpAddr,
+}
+
+/// Whoever may call a route, and what is written down of it.
+struct Admitted {
+    caller: Option<Caller>,
+    /// Begun for a route that changes something.
+    entry: Option<AuditEntry>,
 }
 
 /// Around every request: token and role first, then the handler, whose panic is an answer too, then
@@ -196,11 +208,14 @@ pub async fn guard(State(api): Shared, mut request: Request, next: Next) -> Resp
         peer: peer_of(&request),
     };
     let response = match admit(&api, asked).await {
-        Ok(caller) => {
+        Ok(Admitted { caller, entry }) => {
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
             }
-            answer(next, request).await
+            match entry {
+                None => answer(next, request).await,
+                Some(entry) => recorded(&api, entry, next, request).await,
+            }
         }
         Err(refused) => refused.into_response(),
     };
@@ -221,9 +236,24 @@ async fn answer(next: Next, request: Request) -> Response {
     })
 }
 
+/// An answer whose record is written before it is sent. A client that goes away meanwhile ends
+/// neither the act nor the record.
+async fn recorded(api: &Arc<Api>, entry: AuditEntry, next: Next, request: Request) -> Response {
+    let api = api.clone();
+    let acting = tokio::spawn(async move {
+        let response = answer(next, request).await;
+        let entry = audit::ended(entry, &response);
+        audit::record(&api, entry).await;
+        response
+    });
+    acting.await.unwrap_or_else(|_| {
+        ApiError::from(Problem::new(ErrorCode::Unavailable, "the daemon is ending")).into_response()
+    })
+}
+
 /// Whether the request may reach a handler, and whose it is. A path that is none of ours reaches
 /// the answer that says so, once the token is right.
-async fn admit(api: &Api, asked: Asked<'_>) -> Result<Option<Caller>, ApiError> {
+async fn admit(api: &Api, asked: Asked<'_>) -> Result<Admitted, ApiError> {
     let Asked { route, peer, .. } = asked;
     let rule = route.and_then(|route| api.rules.find(asked.method, route));
     let needs = match rule {
@@ -232,15 +262,30 @@ async fn admit(api: &Api, asked: Asked<'_>) -> Result<Option<Caller>, ApiError> 
         None => Needs::Viewer,
     };
     let Some(needed) = needs.role() else {
-        return Ok(None);
+        return Ok(Admitted {
+            caller: None,
+            entry: None,
+        });
     };
+    let changes = rule.is_some_and(|rule| rule.changes);
     let now_ms = now_ms();
     let login = shown_token(asked.headers).map_or(Login::Unknown, |token| {
         api.store.authenticate(token, now_ms)
     });
     let holder = match login {
         Login::Known(holder) => holder,
-        Login::Expired(_) | Login::Unknown => return Err(stranger(api, peer)),
+        Login::Expired(_) | Login::Unknown => {
+            return Err(match api.failures.failed(peer, Instant::now()) {
+                Err(wait) => too_many(wait),
+                Ok(()) => {
+                    if changes {
+                        let entry = audit::begun(&asked, None);
+                        audit::refused(api, entry, 401, ErrorCode::Unauthenticated).await;
+                    }
+                    stranger(api, peer)
+                }
+            });
+        }
     };
     if api.store.claims_use(&holder, now_ms) {
         let holder = holder.clone();
@@ -252,10 +297,17 @@ async fn admit(api: &Api, asked: Asked<'_>) -> Result<Option<Caller>, ApiError> 
     if let (Some(route), None) = (route, rule) {
         return Err(wrong_method(api, &asked, route));
     }
+    let entry = changes.then(|| audit::begun(&asked, Some(&holder)));
     if holder.role() < needed {
+        if let Some(entry) = entry {
+            audit::refused(api, entry, 403, ErrorCode::Forbidden).await;
+        }
         return Err(forbidden(&holder, needed).into());
     }
-    Ok(Some(Caller(holder)))
+    Ok(Admitted {
+        caller: Some(Caller(holder)),
+        entry,
+    })
 }
 
 /// The token of a request. The scheme is case-insensitive (RFC 9110 section 11.1).
@@ -265,19 +317,19 @@ fn shown_token(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
+/// The answer to one wrong token too many.
+fn too_many(wait: Duration) -> ApiError {
+    let message = "too many requests without a right token came from this address";
+    let seconds = wait.as_secs() + 1;
+    let problem = Problem::new(ErrorCode::Unauthenticated, message)
+        .hint(format!("try again in {seconds} s, with a right token"));
+    ApiError::with_status(problem, StatusCode::TOO_MANY_REQUESTS)
+        .with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
+}
+
 /// The answer to a token that is missing, wrong, expired or revoked: always the same words. Where
 /// the root token is concerns only those on this machine.
 fn stranger(api: &Api, peer: IpAddr) -> ApiError {
-    if let Err(wait) = api.failures.failed(peer, Instant::now()) {
-        let message = "too many requests without a right token came from this address";
-        let seconds = wait.as_secs() + 1;
-        return ApiError::with_status(
-            Problem::new(ErrorCode::Unauthenticated, message)
-                .hint(format!("try again in {seconds} s, with a right token")),
-            StatusCode::TOO_MANY_REQUESTS,
-        )
-        .with_header(header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
     let message = "the request has no token that this daemon knows";
     let problem = Problem::new(ErrorCode::Unauthenticated, message);
     let hint = if peer.to_canonical().is_loopback() {

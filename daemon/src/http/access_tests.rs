@@ -156,6 +156,8 @@ fn each_role_may_do_what_people_expect_of_its_name() {
         least(Needs::Admin),
         [
             "DELETE /api/v1/tokens/{name}",
+            "GET /api/v1/audit",
+            "GET /api/v1/audit/verification",
             "GET /api/v1/tokens",
             "POST /api/v1/shutdown",
             "POST /api/v1/tokens",

@@ -6,6 +6,10 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode};
 use runnel_api::{ErrorCode, Problem};
 
+/// The code of a refusal, beside the answer that holds it as text.
+#[derive(Clone, Copy, Debug)]
+pub struct Refused(pub ErrorCode);
+
 /// A problem on its way out.
 #[derive(Debug)]
 pub struct ApiError {
@@ -77,7 +81,9 @@ impl IntoResponse for ApiError {
             StatusCode::from_u16(self.problem.code.http_status())
                 .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
         });
+        let code = self.problem.code;
         let mut response = (status, Json(self.problem)).into_response();
+        response.extensions_mut().insert(Refused(code));
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, value);
         }

@@ -8,6 +8,10 @@
 mod access;
 #[cfg(test)]
 mod access_tests;
+mod audit;
+#[cfg(test)]
+mod audit_tests;
+mod changes;
 mod connectors;
 mod error;
 mod kafka_clusters;
@@ -151,6 +155,8 @@ pub struct Api {
     resolver: Resolver,
     /// Who may call which route.
     rules: Rules,
+    /// Which refusals are recorded.
+    refusals: audit::Refusals,
     /// Wrong tokens by address.
     failures: Throttle,
     /// Held from resolving references to the end of the put, so that what was checked is what is
@@ -168,6 +174,7 @@ impl Api {
             followers: Arc::new(Semaphore::new(parts.limits.followers_max)),
             closing: CancellationToken::new(),
             rules: Rules::of_routes(),
+            refusals: audit::Refusals::default(),
             failures: Throttle::new(parts.limits.failures_max, parts.limits.failure_period),
             resolver: Resolver {
                 store: parts.store.clone(),
@@ -241,6 +248,7 @@ fn routes() -> Vec<Route> {
     routes.extend(connectors::routes());
     routes.extend(operations::routes());
     routes.extend(tokens::routes());
+    routes.extend(audit::routes());
     routes
 }
 

@@ -1,23 +1,26 @@
 //! What all five nouns have in common: put, get, list, delete.
 
 use super::access::{Caller, Needs};
+use super::audit::{self, Act};
 use super::error::ApiError;
 use super::request::{self, ObjectName};
 use super::{Api, Route, Shared, route};
 use crate::failpoint::{self, Moment};
 use crate::store::{Declared, Precondition, PutOutcome, PutRequest, Stored};
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, put};
+use axum::{Extension, Json};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use runnel_api::arn::Incarnation;
 use runnel_api::error::Warning;
+use runnel_api::object::Generation;
 use runnel_api::{
     Deleted, ErrorCode, Object, OperationKind, Page, Problem, Put, PutAnswer, Secret,
 };
 use serde::Serialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::future::Future;
 
@@ -128,6 +131,12 @@ async fn put_object<S: Noun>(
         .run(move |store| store.precheck(&request).map(|()| request))
         .await?;
     let Checked { compute, warnings } = S::check(&api, &request).await?;
+    let before = api.store.fetch::<S>(&request.name).await?;
+    let mut act = Act {
+        before: before.as_ref().map(recorded),
+        secret_keys: keys(&request),
+        ..Act::default()
+    };
     let outcome = api
         .store
         .run(move |store| store.put(&request, compute))
@@ -140,6 +149,7 @@ async fn put_object<S: Noun>(
     }
     let (stored, operation) = outcome.into_parts();
     let tag = etag(stored.object.generation.0);
+    act.after = Some(recorded(&stored));
     let answer = PutAnswer {
         object: S::show(&api, stored).await,
         operation,
@@ -151,7 +161,7 @@ async fn put_object<S: Noun>(
         StatusCode::OK
     };
     failpoint::reach(Moment::Before, "answer-put");
-    Ok((status, [(header::ETAG, tag)], Json(answer)).into_response())
+    Ok((status, [(header::ETAG, tag)], Extension(act), Json(answer)).into_response())
 }
 
 async fn delete_object<S: Noun>(
@@ -159,7 +169,7 @@ async fn delete_object<S: Noun>(
     ObjectName(name): ObjectName,
     caller: Caller,
     headers: HeaderMap,
-) -> Result<Json<Deleted>, ApiError> {
+) -> Result<(Extension<Act>, Json<Deleted>), ApiError> {
     refuse::<S>(&caller, None)?;
     let if_match = match request::precondition(&headers)? {
         Precondition::None => None,
@@ -170,6 +180,11 @@ async fn delete_object<S: Noun>(
         }
     };
     let _one_change_at_a_time = api.changes.lock().await;
+    let before = api.store.fetch::<S>(&name).await?;
+    let act = Act {
+        before: before.as_ref().map(recorded),
+        ..Act::default()
+    };
     let outcome = api
         .store
         .run(move |store| store.begin_delete(S::KIND, &name, if_match))
@@ -177,9 +192,19 @@ async fn delete_object<S: Noun>(
     failpoint::reach(Moment::After, "commit-delete");
     api.wake.wake();
     failpoint::reach(Moment::Before, "answer-delete");
-    Ok(Json(Deleted {
-        operation: outcome.into_operation(),
-    }))
+    let operation = outcome.into_operation();
+    Ok((Extension(act), Json(Deleted { operation })))
+}
+
+/// Generation and specification for the audit log.
+fn recorded<S: Noun>(stored: &Stored<S>) -> (Option<Generation>, Value) {
+    let generation = Some(stored.object.generation);
+    (generation, audit::shown(&stored.object.spec))
+}
+
+fn keys<S: Noun>(request: &PutRequest<S>) -> Vec<String> {
+    let secrets = request.secrets.iter().flatten();
+    secrets.map(|(key, _)| key.clone()).collect()
 }
 
 /// What the caller's token may not do with this kind or specification, though its role may.

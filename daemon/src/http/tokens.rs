@@ -1,14 +1,15 @@
 //! `/api/v1/tokens`.
 
 use super::access::Needs;
+use super::audit::{self, Act};
 use super::error::ApiError;
 use super::request::{self, ObjectName};
 use super::{Route, Shared, route};
 use crate::store::{Store, now_ms};
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::routing::{delete, get, post};
+use axum::{Extension, Json};
 use http::{HeaderMap, Method, StatusCode};
 use runnel_api::Page;
 use runnel_api::token::{CreateToken, CreatedToken, TokenInfo};
@@ -37,22 +38,31 @@ async fn create(
     State(api): Shared,
     headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<CreatedToken>), ApiError> {
+) -> Result<(StatusCode, Extension<Act>, Json<CreatedToken>), ApiError> {
     let asked: CreateToken = request::json(&api.limits, &headers, body).await?;
     let create = move |store: &Store| store.create_token(&asked, now_ms());
     let created = api.store.run(create).await?;
     tracing::info!(name = %created.info.name, role = %created.info.role, "a token was made");
-    Ok((StatusCode::CREATED, Json(created)))
+    let act = Act {
+        name: Some(created.info.name.clone()),
+        after: Some((None, audit::shown(&created.info))),
+        ..Act::default()
+    };
+    Ok((StatusCode::CREATED, Extension(act), Json(created)))
 }
 
 async fn revoke(
     State(api): Shared,
     ObjectName(name): ObjectName,
-) -> Result<Json<TokenInfo>, ApiError> {
+) -> Result<(Extension<Act>, Json<TokenInfo>), ApiError> {
     let revoked = api
         .store
         .run(move |store| store.revoke_token(&name))
         .await?;
     tracing::info!(name = %revoked.name, "a token was revoked");
-    Ok(Json(revoked))
+    let act = Act {
+        before: Some((None, audit::shown(&revoked))),
+        ..Act::default()
+    };
+    Ok((Extension(act), Json(revoked)))
 }

@@ -8,6 +8,7 @@
 //! disk); from async code go through [`Store::run`]. There is one writing connection, so writes are
 //! in one order, and each public method that writes is one transaction.
 
+mod audit;
 mod contents;
 mod decisions;
 mod declared;
@@ -30,6 +31,7 @@ mod testing;
 mod tests;
 mod tokens;
 
+pub use audit::{AUDIT_KEPT_DEFAULT, AuditFilter};
 pub use decisions::DECISIONS_KEPT;
 pub use declared::{Declared, Reference};
 pub use generations::Recalled;
@@ -44,7 +46,7 @@ pub use tokens::{Holder, Login};
 use runnel_api::{ErrorCode, Problem};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Semaphore, watch};
@@ -185,6 +187,8 @@ struct Inner {
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
     tokens: RwLock<Vec<Holder>>,
+    /// Records of the audit log that are kept.
+    audit_kept: AtomicU64,
     calls: Semaphore,
     /// Bumped after each commit; who waits for an operation looks again.
     changes: watch::Sender<u64>,
@@ -234,6 +238,7 @@ impl Store {
                 writer: Mutex::new(writer),
                 reader: Mutex::new(reader),
                 tokens: RwLock::new(tokens),
+                audit_kept: AtomicU64::new(AUDIT_KEPT_DEFAULT),
                 calls: Semaphore::new(CALLS_MAX),
                 changes,
                 closed: AtomicBool::new(false),

@@ -10,7 +10,31 @@ const SQLITE_MINIMUM: i32 = 3_051_003;
 
 /// One entry for each version of the schema, forward only. `PRAGMA user_version` counts how many
 /// of them were applied. Entries that were released are never edited.
-const MIGRATIONS: [&str; 4] = [VERSION_1, VERSION_2, RESTART_SCOPES, TOKEN_ROLES];
+const MIGRATIONS: [&str; 5] = [VERSION_1, VERSION_2, RESTART_SCOPES, TOKEN_ROLES, AUDIT_LOG];
+
+/// Who changed what. `name` and `token` are in `json` too; they stand apart to be found by.
+/// `audit_ends` has one row: the last record that was pruned, and the newest.
+const AUDIT_LOG: &str = "
+CREATE TABLE audit (
+    number INTEGER PRIMARY KEY,
+    at_ms  INTEGER NOT NULL,
+    name   TEXT,
+    token  TEXT,
+    json   TEXT    NOT NULL,
+    hash   BLOB    NOT NULL
+) STRICT;
+CREATE INDEX audit_by_name ON audit (name, number);
+CREATE INDEX audit_by_token ON audit (token, number);
+
+CREATE TABLE audit_ends (
+    one         INTEGER PRIMARY KEY CHECK (one = 1),
+    pruned      INTEGER NOT NULL,
+    pruned_hash BLOB    NOT NULL,
+    last        INTEGER NOT NULL,
+    last_hash   BLOB    NOT NULL
+) STRICT;
+INSERT INTO audit_ends VALUES (1, 0, zeroblob(32), 0, zeroblob(32));
+";
 
 /// What each token may do. The one of earlier releases is the root token; a row that says nothing
 /// may least.
