@@ -322,10 +322,9 @@ fn jvm_options(
         format!("-XX:MaxRAM={}", memory << 20),
         format!("-XX:ActiveProcessorCount={}", launch.mcu_count),
         "-XX:+ExitOnOutOfMemoryError".into(),
-        "-XX:+DisableAttachMechanism".into(),
         // Else a file per JVM in the machine's /tmp, readable for others.
         "-XX:-UsePerfData".into(),
-        format!("-XX:ErrorFile={run}/hs_err.log"),
+        format!("-XX:ErrorFile={run}/tmp/hs_err.log"),
     ];
     options.extend(match launch.jvm {
         Jvm::Small => vec![
@@ -343,19 +342,10 @@ fn jvm_options(
         "-Dfile.encoding=UTF-8".into(),
         "-Djava.awt.headless=true".into(),
         format!("-Djava.security.auth.login.config={}", plain(&paths.jaas)?),
-        // CVE-2024-31141: client configurations must not bring providers of their own.
-        "-Dorg.apache.kafka.automatic.config.providers=none".into(),
-        // CVE-2023-25194 and its kin: login modules that reach out to a server named in a configuration.
-        concat!(
-            "-Dorg.apache.kafka.disallowed.login.modules=",
-            "com.sun.security.auth.module.JndiLoginModule,",
-            "com.sun.security.auth.module.LdapLoginModule,",
-            "com.sun.security.auth.module.Krb5LoginModule"
-        )
-        .into(),
-        // CVE-2025-27817: no URL may be read by the OAUTHBEARER client.
-        "-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=".into(),
     ]);
+    options.extend(super::hardening::jvm_options(
+        &launch.runtime.kafka_version,
+    )?);
     Ok(options)
 }
 

@@ -10,6 +10,7 @@
 
 pub mod connect_rest;
 mod ending;
+mod hardening;
 pub mod isolation;
 mod kept_logs;
 pub mod launch;
