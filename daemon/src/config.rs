@@ -6,8 +6,9 @@
 mod capacity;
 mod logs;
 mod scaling;
+mod workers;
 
-use crate::fleet::Jvm;
+use crate::fleet::{Jvm, WorkerAccess};
 use capacity::CapacityEntry;
 use scaling::ScalingEntry;
 
@@ -70,6 +71,8 @@ pub struct Config {
     pub log_delivery: LogDelivery,
     /// What is told to Prometheus.
     pub metrics: Metrics,
+    /// What workers may open.
+    pub workers: WorkerAccess,
 }
 
 /// Waits and periods.
@@ -266,6 +269,8 @@ struct File {
     log_delivery: logs::LogDeliveryEntry,
     #[serde(default)]
     metrics: MetricsEntry,
+    #[serde(default)]
+    workers: workers::WorkersEntry,
 }
 
 #[derive(Debug, Deserialize)]
@@ -367,6 +372,7 @@ impl Config {
             metrics: Metrics {
                 authenticated: file.metrics.authenticated.unwrap_or(true),
             },
+            workers: workers::read(path, file.workers)?,
         })
     }
 

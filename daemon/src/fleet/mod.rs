@@ -8,6 +8,7 @@
 //! `secrets/` with properties files for `${file:…}`; `rest.properties` and `jaas.conf` for the fleet's REST login;
 //! `name.key`; `workers/WORKER_ID/`, see [`run_dir`]; `logs/` of dead workers.
 
+mod confinement;
 pub mod connect_rest;
 mod ending;
 mod hardening;
@@ -29,6 +30,7 @@ pub mod usage;
 mod watch;
 mod worker_properties;
 
+pub use confinement::{WorkerAccess, landlock};
 pub use connect_rest::{ConnectClient, RestError};
 pub use isolation::{Isolation, IsolationLevel};
 pub use launch::{
@@ -41,6 +43,7 @@ pub use seen::{Listing, SeenWorker, Unreadable, WorkerState};
 pub use trace::{trace_heads, trace_root_line};
 pub use usage::Usage;
 
+use confinement::Confinement;
 use ending::{end, never_started, remove_unfinished, remove_whole, signal};
 use launch::{LaunchPaths, plain};
 use login::{REST_USER, jaas, random_hex, rest_credentials, rest_password};
@@ -127,6 +130,8 @@ struct Inner {
     http: reqwest::Client,
     /// Bytes of a worker's log, once it was said.
     log_bytes: OnceLock<u64>,
+    /// What workers may open, once it was said.
+    access: OnceLock<WorkerAccess>,
 }
 
 impl Fleet {
@@ -154,6 +159,7 @@ impl Fleet {
             watcher,
             http,
             log_bytes: OnceLock::new(),
+            access: OnceLock::new(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -265,8 +271,9 @@ impl Fleet {
             environment: rendered.environment,
             stop_deadline_ms: launch.stop_deadline_ms,
             cgroups: self.make_groups(launch),
-            secrets: paths.secrets,
             log_bytes: self.inner.log_bytes.get().copied(),
+            confinement: self.confinement(launch, &paths, &jars),
+            secrets: paths.secrets,
         };
         write_run_dir(&run, launch, &order, &rendered.files).map_err(failed("write", &run))?;
         self.spawn_shim(&run).map_err(|e| {
@@ -275,6 +282,32 @@ impl Fleet {
             self.inner.isolation.remove(&launch.worker);
             failed("start", &self.inner.shim)(e)
         })
+    }
+
+    /// Workers that are started from now on may open this. The first call counts; without one they are confined, and
+    /// nothing is open to them besides what each needs.
+    pub fn set_worker_access(&self, access: WorkerAccess) {
+        let _ = self.inner.access.set(access);
+    }
+
+    fn confinement(
+        &self,
+        launch: &WorkerLaunch,
+        paths: &LaunchPaths,
+        jars: &[PathBuf],
+    ) -> Option<Confinement> {
+        let access = self.inner.access.get().cloned().unwrap_or_default();
+        if !access.confined {
+            return None;
+        }
+        let confinement = Confinement::of(launch, paths, jars, &access);
+        if confinement.is_none() {
+            tracing::warn!(
+                java = %launch.java.display(),
+                "java is a script, so that what it needs is not known: the worker is not confined"
+            );
+        }
+        confinement
     }
 
     fn make_groups(&self, launch: &WorkerLaunch) -> Vec<PathBuf> {

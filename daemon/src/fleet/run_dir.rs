@@ -4,6 +4,7 @@
 //! `listening.json` and `exit.json` are the shim's. Each is written aside, synced and renamed: a reader sees the old
 //! text, the new one, or none.
 
+use super::confinement::Confinement;
 use super::process::ProcessId;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,9 @@ pub struct ShimOrder {
     /// means 50 MiB.
     #[serde(default)]
     pub log_bytes: Option<u64>,
+    /// What the worker may open; none: whatever its user can, as in orders of older releases.
+    #[serde(default)]
+    pub confinement: Option<Confinement>,
 }
 
 /// The worker runs: who it is.

@@ -178,6 +178,7 @@ pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result
     let shim = std::env::current_exe().context("find this program's own file")?;
     let fleet = Fleet::new(config.data_dir.join("fleets"), shim)?;
     fleet.set_worker_log_bytes(config.logs.worker_bytes);
+    fleet.set_worker_access(config.workers.clone());
     let plugins = PluginFiles::open(config.data_dir.join("plugins"), Limits::default())?;
     let contents =
         Arc::new(Contents::open(plugins.clone(), store.clone(), &registry, &config.data_dir).await);

@@ -13,7 +13,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-const SOURCE: &str = "org.apache.kafka.connect.file.FileStreamSourceConnector";
+pub const SOURCE: &str = "org.apache.kafka.connect.file.FileStreamSourceConnector";
 /// A value that needs every kind of escape; it is used as a file's name, so Connect must read it exactly. Blanks at
 /// its ends would test nothing: Kafka trims every string of a configuration, passwords too.
 const AWKWARD: &str = "=lead #!:\\t \u{e9}\u{1f600}\n${x}  end";
@@ -30,7 +30,7 @@ async fn ready(client: &ConnectClient) -> Result<()> {
     Ok(())
 }
 
-async fn await_status(
+pub async fn await_status(
     client: &ConnectClient,
     name: &str,
     wanted: impl Fn(&Result<ConnectStatus, RestError>) -> bool,
@@ -52,12 +52,12 @@ fn listens(seen: &SeenWorker) -> bool {
     matches!(seen.state, WorkerState::Listening { .. })
 }
 
-fn exited(seen: &SeenWorker) -> bool {
+pub fn exited(seen: &SeenWorker) -> bool {
     matches!(seen.state, WorkerState::Exited(_))
 }
 
 /// Starts a worker and waits until it is ready; prints what that took.
-async fn up(ground: &Ground, launch: &WorkerLaunch) -> Result<ConnectClient> {
+pub async fn up(ground: &Ground, launch: &WorkerLaunch) -> Result<ConnectClient> {
     let begun = Instant::now();
     ground.fleet().start(launch)?;
     let returned = begun.elapsed();
@@ -75,7 +75,7 @@ async fn up(ground: &Ground, launch: &WorkerLaunch) -> Result<ConnectClient> {
     Ok(client)
 }
 
-async fn first_record(bootstrap: &str, topic: &str) -> Result<String> {
+pub async fn first_record(bootstrap: &str, topic: &str) -> Result<String> {
     let consumer: StreamConsumer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("group.id", format!("reader-of-{topic}"))
@@ -350,7 +350,8 @@ async fn a_worker_whose_heap_is_full_is_out_of_memory() -> Result<()> {
     broker.make_topics(&launch).await?;
     ground.fleet().prepare(launch.connector_id)?;
     let client = up(&ground, &launch).await?;
-    let file = ground.path().join("one-line");
+    // A place that the worker may read.
+    let file = ground.run_dir(&launch).join("one-line");
     fs::File::create(&file)?.set_len(400 << 20)?;
     let name = launch.connector.as_str();
     let config = BTreeMap::from([

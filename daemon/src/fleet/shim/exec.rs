@@ -1,6 +1,7 @@
 //! The second step: the process that becomes the worker.
 
 use crate::failpoint::{self, Moment};
+use crate::fleet::confinement::{Confined, give_up_capabilities};
 use crate::fleet::run_dir::{LAUNCH, ORDER, ShimOrder, read_json};
 use rustix::fs::Mode;
 use rustix::process::{
@@ -57,6 +58,14 @@ pub fn become_worker(run: &Path, parent: &OsStr) -> io::Result<()> {
         }
     }
     failpoint::reach(Moment::Before, "shim-exec");
+    give_up_capabilities()?;
+    if let Some(confinement) = &order.confinement
+        && confinement.enter()? == Confined::No
+    {
+        eprintln!(
+            "WARN runnel shim: the kernel has no Landlock; the worker may open whatever its user can"
+        );
+    }
     let error = Command::new(program)
         .args(arguments)
         .env_clear()
