@@ -41,6 +41,9 @@ pub const PROBE_DEFAULT: Duration = Duration::from_mins(1);
 /// How long a live worker may give no answer before it is killed and replaced. Connect's group
 /// gives a silent member up after 6 s; longer stops are a machine that is out of breath.
 pub const SILENT_WORKER_DEFAULT: Duration = Duration::from_secs(30);
+/// How long a sink may read nothing although records wait. It commits every 5 s unless its worker
+/// configuration says otherwise (`offset.flush.interval.ms`).
+pub const PROGRESS_DEFAULT: Duration = Duration::from_mins(1);
 /// Memory of one MCU in MiB, as MSK Connect sells it.
 pub const MCU_MEMORY_MIB_DEFAULT: u32 = 4096;
 /// A JVM with Connect and one connector does not start in less than this many MiB.
@@ -92,6 +95,8 @@ pub struct Timing {
     pub probe: Duration,
     /// How long a live worker may give no answer.
     pub silent_worker: Duration,
+    /// How long a sink may read nothing although records wait.
+    pub progress: Duration,
 }
 
 /// What the machine gives to workers.
@@ -293,6 +298,7 @@ struct TimingEntry {
     kafka_timeout_ms: Option<u64>,
     probe_ms: Option<u64>,
     silent_worker_ms: Option<u64>,
+    progress_ms: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -441,6 +447,7 @@ fn timing(path: &Path, entry: &TimingEntry) -> Result<Timing, ConfigError> {
             entry.silent_worker_ms,
             SILENT_WORKER_DEFAULT,
         )?,
+        progress: read("progress_ms", entry.progress_ms, PROGRESS_DEFAULT)?,
     };
     if timing.settle >= timing.operation_timeout {
         return Err(ConfigError::Invalid {

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use e2e::daemon::Manner;
+use e2e::deeds::is_deed;
 use e2e::hcl;
 use e2e::process::{run, wait_for};
 use e2e::terraform::Terraform;
@@ -328,16 +329,6 @@ impl Drop for Stage {
         }
         crate::faults::unmount(&self.world.daemon.data());
     }
-}
-
-/// Whether a line of the daemon's log tells of something that was done. To ask is not to do: the
-/// source is asked now and then whether it is still there.
-fn is_deed(line: &str) -> bool {
-    let Some((_, deeds)) = line.split_once(" -> ") else {
-        return false;
-    };
-    let deeds = deeds.split(" connector=").next().unwrap_or_default();
-    deeds.split("; ").any(|deed| !deed.starts_with("preflight"))
 }
 
 /// The parent of a process.

@@ -169,6 +169,16 @@ resource "runnel_connector" "this" {{
     }
 }
 
+/// Keys and values as JSON without their schemas, which is what the checker reads.
+pub const PLAIN_JSON: [(&str, &str); 4] = [
+    ("key.converter", JSON_CONVERTER),
+    ("key.converter.schemas.enable", "false"),
+    ("value.converter", JSON_CONVERTER),
+    ("value.converter.schemas.enable", "false"),
+];
+
+const JSON_CONVERTER: &str = "org.apache.kafka.connect.json.JsonConverter";
+
 /// A `runnel_kafka_cluster` named `this`.
 pub fn cluster(name: &str, bootstrap: &str) -> String {
     format!(

@@ -1,6 +1,7 @@
 //! What trials and benchmarks share: real servers, the daemon as a process, the real terraform.
 
 pub mod daemon;
+pub mod deeds;
 pub mod hcl;
 pub mod probe;
 pub mod process;

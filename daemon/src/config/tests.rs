@@ -39,6 +39,7 @@ fn every_key_is_read() {
         kafka_timeout_ms = 5
         probe_ms = 6
         silent_worker_ms = 7
+        progress_ms = 8
         [capacity]
         mcu_memory_mib = 512
         mcus = 6
@@ -55,6 +56,7 @@ fn every_key_is_read() {
     assert_eq!(config.timing.kafka_timeout, Duration::from_millis(5));
     assert_eq!(config.timing.probe, Duration::from_millis(6));
     assert_eq!(config.timing.silent_worker, Duration::from_millis(7));
+    assert_eq!(config.timing.progress, Duration::from_millis(8));
     assert_eq!(config.capacity.mcu_memory_mib, 512);
     assert_eq!(config.capacity.mcus, Some(6));
     assert_eq!(config.capacity.jvm, Some(Jvm::Small));

@@ -412,6 +412,7 @@ fn planner_timing(configured: &ConfiguredTiming) -> Timing {
         calm_look_ms: ms(configured.reconcile),
         probe_ms: ms(configured.probe),
         silent_worker_ms: ms(configured.silent_worker),
+        progress_ms: ms(configured.progress),
         ..Timing::default()
     }
 }

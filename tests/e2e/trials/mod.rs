@@ -2,16 +2,21 @@
 
 mod change;
 mod examples;
+mod flow;
 mod host;
 mod kills;
 mod logs;
 mod metrics;
 mod probe_matrix;
+mod positions;
 mod refusals;
+mod rolls;
 mod scaling;
 mod secrets;
 mod seed;
 mod side_by_side;
+mod sinks;
+mod sleeping;
 mod supervision;
 mod upgrade;
 mod verdicts;
@@ -100,6 +105,22 @@ pub const ALL: &[(&str, TrialFn)] = &[
     (
         "a_password_changed_behind_a_connector_is_said_without_a_storm",
         supervision::password_changed_behind,
+    ),
+    (
+        "a_daemon_that_was_frozen_holds_nothing_against_its_workers",
+        sleeping::frozen_daemon,
+    ),
+    (
+        "a_sink_that_stands_still_is_said_and_goes_on_by_itself",
+        sinks::stands_still,
+    ),
+    (
+        "another_worker_configuration_rolls_and_a_bad_one_rolls_back",
+        rolls::worker_configuration,
+    ),
+    (
+        "a_worker_killed_right_after_its_create_tells_every_change",
+        positions::killed_after_create,
     ),
     (
         "a_restart_is_about_one_task_or_one_worker",

@@ -39,7 +39,7 @@ const LIMIT: Duration = Duration::from_mins(3);
 /// A mirror (`MirrorMaker` 2) copies a topic: under load it gets three workers, afterwards it gives two back.
 pub fn horizontal(world: &mut World) -> Result<()> {
     let daemon = world.other_daemon("wide", QUICK)?;
-    make_topic(world, "wide-load")?;
+    make_topic(world, "wide-load", PARTITIONS)?;
     let main = mirror(world)?;
     let terraform = world.terraform_on(&daemon, "wide", &main)?;
     terraform.apply()?.expect(0)?;
@@ -176,13 +176,6 @@ impl Load {
 }
 
 fn capture(world: &World) -> Result<String> {
-    let json = "org.apache.kafka.connect.json.JsonConverter";
-    let config = [
-        ("key.converter", json),
-        ("key.converter.schemas.enable", "false"),
-        ("value.converter", json),
-        ("value.converter.schemas.enable", "false"),
-    ];
     let capacity = "{
     autoscaling = {
       mcu_count        = 1
@@ -194,7 +187,7 @@ fn capture(world: &World) -> Result<String> {
   }";
     let archive = world.place("RIG_PLUGIN_MARIADB")?;
     hcl::Debezium {
-        config: &config,
+        config: &hcl::PLAIN_JSON,
         capacity,
         ..hcl::Debezium::new("tall", "tall", archive)
     }
@@ -211,8 +204,9 @@ fn size(daemon: &Daemon, connector: &str) -> Result<(u64, u64)> {
     ))
 }
 
-fn make_topic(world: &World, topic: &str) -> Result<()> {
-    let partitions = PARTITIONS.to_string();
+/// Makes a topic.
+pub fn make_topic(world: &World, topic: &str, partitions: i32) -> Result<()> {
+    let partitions = partitions.to_string();
     world
         .rig
         .kafka(&[

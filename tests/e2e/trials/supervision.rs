@@ -161,7 +161,7 @@ pub fn kafka_away_for_a_while(world: &mut World) -> Result<()> {
 }
 
 /// A length of time that is short unless somebody wants to see the long one.
-fn seconds_from(variable: &str, usual: u64) -> Result<Duration> {
+pub fn seconds_from(variable: &str, usual: u64) -> Result<Duration> {
     let text = std::env::var(variable).ok();
     let seconds = text.map_or(Ok(usual), |text| text.parse())?;
     Ok(Duration::from_secs(seconds))
