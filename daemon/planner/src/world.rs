@@ -201,17 +201,29 @@ pub struct Reading {
     pub committed: u64,
     /// When the sum changed last, or nothing waited, milliseconds since the Unix epoch.
     pub moved_ms: u64,
+    /// When it was looked at last.
+    pub looked_ms: u64,
 }
 
 impl Reading {
     /// The next state after a look at `now_ms`. A sum that goes back has moved too: somebody has
-    /// set the offsets.
-    pub fn note(before: Option<Self>, committed: u64, waiting: u64, now_ms: u64) -> Self {
-        let still = before.filter(|it| it.committed == committed && waiting > 0);
+    /// set the offsets. Looks that lie further apart than `gap_ms` say nothing of the time between
+    /// them: the daemon was stopped, or the machine slept.
+    pub fn note(
+        before: Option<Self>,
+        committed: u64,
+        waiting: u64,
+        now_ms: u64,
+        gap_ms: u64,
+    ) -> Self {
+        let still = before
+            .filter(|it| it.committed == committed && waiting > 0)
+            .filter(|it| now_ms.abs_diff(it.looked_ms) <= gap_ms);
         Self {
             waiting,
             committed,
             moved_ms: still.map_or(now_ms, |it| it.moved_ms),
+            looked_ms: now_ms,
         }
     }
 }

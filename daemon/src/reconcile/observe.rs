@@ -31,6 +31,9 @@ const SIGN_AFTER: Duration = Duration::from_millis(1_500);
 /// How long the configuration and status may take together, asked of a worker that has just said that
 /// it is well. On a machine that is out of breath they take seconds.
 const ASK_LIMIT: Duration = Duration::from_secs(6);
+/// Looks at a running connector may lie further apart than three periods by so much, for what a look
+/// and the actions after it take.
+const READING_SLACK_MS: u64 = 10_000;
 /// A worker that has a member id and is so old has been ready, also when an earlier daemon saw it.
 const SURELY_READY_MS: u64 = 60_000;
 
@@ -87,8 +90,11 @@ pub(super) async fn look(inner: &Inner, situation: &Situation, memory: &Memory) 
     memory.with(|facts| {
         let lag = inner.parts.lags.of(&situation.name);
         facts.lag = lag.map(|lag| lag.total);
-        facts.reading =
-            lag.map(|lag| Reading::note(facts.reading, lag.committed_total, lag.total, now_ms()));
+        let gap_ms = inner.timing.calm_look_ms.saturating_mul(3) + READING_SLACK_MS;
+        facts.reading = lag.map(|lag| {
+            let (committed, waiting) = (lag.committed_total, lag.total);
+            Reading::note(facts.reading, committed, waiting, now_ms(), gap_ms)
+        });
         facts.workers = listed
             .iter()
             .zip(&workers)

@@ -83,14 +83,15 @@ pub fn frozen_daemon(world: &mut World) -> Result<()> {
         }
         Ok(())
     })?;
+    let silence = growth.longest_silence();
+    let (events, rows) = (growth.look()? - events, sinks::rows(world, SINK)? - rows);
+    ensure!(events > 0 && rows > 0, "{events} events, {rows} rows");
     let (told, done) = afterwards(&daemon, before)?;
     println!(
-        "frozen for {} s: {} events and {} rows meanwhile, never longer than {:.1} s without one; \
-         told afterwards: {told:?}",
+        "frozen for {} s: {events} events and {rows} rows meanwhile, never longer than {:.1} s \
+         without one; told afterwards: {told:?}",
         frozen.as_secs(),
-        growth.look()? - events,
-        sinks::rows(world, SINK)? - rows,
-        growth.longest_silence().as_secs_f64(),
+        silence.as_secs_f64(),
     );
     ensure!(
         done.is_empty(),

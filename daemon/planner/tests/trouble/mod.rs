@@ -192,17 +192,17 @@ fn a_sink_that_reads_nothing_is_said() {
         waiting: 12,
         committed: 30,
         moved_ms: toy.now_ms,
+        looked_ms: toy.now_ms,
     });
     toy.run_for(59_000);
     assert!(last(&toy).ends_with("Running/Running"), "{}", toy.text);
     toy.run_for(5_000);
     assert!(last(&toy).contains("although 12 wait"), "{}", toy.text);
-    let next = Reading::note(toy.seen.reading, 31, 11, toy.now_ms);
+    let next = Reading::note(toy.seen.reading, 31, 11, toy.now_ms, 10);
     assert_eq!(next.moved_ms, toy.now_ms);
-    assert_eq!(
-        Reading::note(Some(next), 31, 50, next.moved_ms + 9).moved_ms,
-        next.moved_ms
-    );
+    let then = |later_ms| Reading::note(Some(next), 31, 50, next.moved_ms + later_ms, 10).moved_ms;
+    assert_eq!(then(10), next.moved_ms);
+    assert_eq!(then(11), next.moved_ms + 11, "nobody looked in between");
     toy.seen.reading = Some(next);
     toy.run_for(3_000);
     assert!(last(&toy).ends_with("Running/Running"), "{}", toy.text);
