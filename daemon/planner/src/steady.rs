@@ -5,6 +5,7 @@ use crate::back_off::RESET_MS;
 use crate::connector::{Stage, Step};
 use crate::failure::{FailureKind, Retry, classify};
 use crate::plan::{Action, Which};
+use crate::workers;
 use crate::world::{
     Connect, ConnectState, Preflight, Reach, RestartedTask, Seen, Target, Task, WorkerState,
 };
@@ -120,6 +121,11 @@ pub(crate) fn judge(step: &mut Step<'_>, _which: Which, target: &Target) -> Stag
     let Connect::Present { state, tasks, .. } = &step.seen.connect else {
         return step.wait("a worker to tell the connector's status");
     };
+    // What its tasks say is about the launch before: measured, a roll-back from workers whose tasks
+    // had failed failed over the last of them.
+    if step.goal.operation.is_some() && workers::any_stopping(step) {
+        return step.wait("an old worker to stop");
+    }
     if let Some(stage) = restart_task(step, tasks) {
         return stage;
     }
@@ -417,7 +423,8 @@ fn good(step: &mut Step<'_>) -> Stage {
         step.progress.task_back_off.clear();
         step.progress.halt = None;
     }
-    if lasted_ms >= step.timing.settle_ms {
+    let unsafe_ms = first_position_ms(step);
+    if lasted_ms >= step.timing.settle_ms.saturating_add(unsafe_ms) {
         let workers = step.seen.workers.iter();
         let ready = workers.filter(|worker| worker.state == WorkerState::Ready);
         step.progress
@@ -425,6 +432,8 @@ fn good(step: &mut Step<'_>) -> Stage {
             .extend(ready.map(|worker| worker.id.clone()));
         step.settled();
         step.calm = true;
+    } else if lasted_ms >= step.timing.settle_ms {
+        step.waiting_on = Some("the source to store its first position".to_owned());
     } else {
         step.waiting_on = Some(format!(
             "tasks to run for {} s without a failure",
@@ -432,4 +441,17 @@ fn good(step: &mut Step<'_>) -> Stage {
         ));
     }
     Stage::Holds
+}
+
+/// How much longer than the settle time a create may wait for the source's first position.
+fn first_position_ms(step: &Step<'_>) -> u64 {
+    let creates = step
+        .goal
+        .operation
+        .is_some_and(|open| open.kind == OperationKind::Create);
+    if creates && step.seen.position_stored == Some(false) {
+        step.timing.first_position_ms
+    } else {
+        0
+    }
 }

@@ -116,8 +116,7 @@ pub(crate) fn replace(step: &mut Step<'_>, which: Which, target: &Target) -> Sta
 /// nothing lost, nothing twice; stopping first takes 7.8 s).
 fn roll(step: &mut Step<'_>, which: Which, target: &Target, oldest: String) -> Stage {
     kill_slow(step, target);
-    let going = alive(step).any(|w| step.progress.stopping.contains_key(&w.id));
-    if going {
+    if any_stopping(step) {
         return step.wait("an old worker to stop");
     }
     let (mut new, mut starting) = (0, 0);
@@ -337,4 +336,9 @@ pub(crate) fn group_differs(step: &Step<'_>, target: &Target) -> bool {
 /// True when some worker can be asked.
 pub(crate) fn any_ready(step: &Step<'_>) -> bool {
     alive(step).any(|worker| worker.state == WorkerState::Ready)
+}
+
+/// True when a worker that was told to stop is not proven dead.
+pub(crate) fn any_stopping(step: &Step<'_>) -> bool {
+    alive(step).any(|worker| step.progress.stopping.contains_key(&worker.id))
 }

@@ -48,6 +48,9 @@ pub struct Timing {
     pub silent_worker_ms: u64,
     /// How long a sink may read nothing although records wait.
     pub progress_ms: u64,
+    /// How long a create waits, beyond its settle time, for the source to store its first position.
+    /// One that has nothing to tell stores none.
+    pub first_position_ms: u64,
 }
 
 impl Default for Timing {
@@ -65,6 +68,8 @@ impl Default for Timing {
             probe_ms: 60_000,
             silent_worker_ms: 30_000,
             progress_ms: 60_000,
+            // Two flushes of the default 5 s: the first may come before there is anything.
+            first_position_ms: 10_000,
         }
     }
 }
@@ -163,6 +168,10 @@ pub struct Seen {
     pub kafka_reach: Reach,
     /// How a sink gets on with what it has to read; none for sources and where it is not known.
     pub reading: Option<Reading>,
+    /// Whether a source that is being created has stored a position; none for sinks and where it
+    /// is not known. Before that a death costs what changed since its snapshot: the next worker
+    /// takes another one.
+    pub position_stored: Option<bool>,
 }
 
 /// What the host has to give to one connector just now; none means: no limit.

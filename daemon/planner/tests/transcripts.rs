@@ -10,7 +10,7 @@ use runnel_api::capacity::Capacity;
 use runnel_api::connector::DesiredState;
 use runnel_api::{OperationKind, Outcome};
 use runnel_planner::scale::TaskLimit;
-use runnel_planner::{Connect, Life};
+use runnel_planner::{Connect, Life, WorkerState};
 use toy::{Spec, Toy};
 
 const PASSES: usize = 400;
@@ -148,6 +148,57 @@ fn a_roll_whose_new_worker_dies_leaves_the_old_ones_running() {
     assert_eq!(toy.ended[1].1, Outcome::RolledBack);
     assert!(!toy.text.contains("stop worker w1"));
     check("update-roll-fails", &toy);
+}
+
+#[test]
+fn what_a_worker_that_goes_says_of_its_tasks_fails_no_operation() {
+    let mut toy = settled();
+    toy.put(Spec {
+        launch: "launch-b",
+        ..Spec::new("config-1")
+    });
+    while !toy.text.contains("stop worker w1") {
+        toy.run(1);
+    }
+    // It takes its time, and its task has failed.
+    let old = toy
+        .seen
+        .workers
+        .iter_mut()
+        .find(|it| it.id == "w1")
+        .unwrap();
+    let exit = std::mem::replace(&mut old.state, WorkerState::Ready);
+    toy.tasks_fail(Some("config.ConfigException: of the launch before"));
+    toy.run(5);
+    assert_eq!(toy.ended.len(), 1, "{}", toy.text);
+    let mut workers = toy.seen.workers.iter_mut();
+    workers.find(|it| it.id == "w1").unwrap().state = exit;
+    toy.task_error = None;
+    toy.seen.connect = Connect::Unknown;
+    toy.run(PASSES);
+    assert_eq!(toy.ended[1].1, Outcome::Succeeded, "{}", toy.text);
+}
+
+#[test]
+fn a_create_waits_for_the_first_position_and_not_for_ever() {
+    for (stored, expected_ms) in [(None, 5_000), (Some(true), 5_000), (Some(false), 15_000)] {
+        let mut toy = Toy::new();
+        toy.put(Spec::new("config-1"));
+        toy.seen.position_stored = stored;
+        toy.run(PASSES);
+        assert_eq!(toy.ended, [(OperationKind::Create, Outcome::Succeeded)]);
+        let took_ms = toy.now_ms - 1_000_000;
+        let is_near = (expected_ms..expected_ms + 4_000).contains(&took_ms);
+        assert!(is_near, "{stored:?}: {took_ms} ms\n{}", toy.text);
+    }
+    let mut toy = Toy::new();
+    toy.put(Spec::new("config-1"));
+    toy.seen.position_stored = Some(false);
+    toy.run_for(8_000);
+    assert!(toy.ended.is_empty(), "{}", toy.text);
+    toy.seen.position_stored = Some(true);
+    toy.run_for(1_000);
+    assert_eq!(toy.ended.len(), 1, "{}", toy.text);
 }
 
 #[test]

@@ -116,6 +116,8 @@ pub struct ConnectStatus {
     pub trace: Option<String>,
     /// Its tasks, by number.
     pub tasks: Vec<ConnectTask>,
+    /// Whether it is a source, in Connect's word.
+    pub is_source: bool,
 }
 
 /// What Connect says of a task.
@@ -329,6 +331,8 @@ impl ConnectClient {
         struct Body {
             connector: Own,
             tasks: Vec<ConnectTask>,
+            #[serde(default)]
+            r#type: String,
         }
         let mut body: Body = self
             .get("the status", &["connectors", name, "status"])
@@ -343,6 +347,7 @@ impl ConnectClient {
             worker_id: body.connector.worker_id,
             trace: body.connector.trace,
             tasks: body.tasks,
+            is_source: body.r#type == "source",
         })
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Facts {
     pub silences: BTreeMap<String, Silence>,
     /// What a sink has still to read, and since when it has read nothing.
     pub reading: Option<Reading>,
+    /// Whether a source that is being created has stored a position.
+    pub position_stored: Option<bool>,
     /// Why workers of a launch cannot even be started, with the launch's digest.
     pub refused_launch: Option<(String, Problem)>,
     /// Remarks for the operation that is open.

@@ -17,6 +17,7 @@ mod ledger;
 mod leftovers;
 mod memory;
 mod observe;
+mod position;
 mod probe;
 mod scaling;
 mod silence;

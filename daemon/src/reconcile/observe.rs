@@ -4,6 +4,7 @@ use super::Inner;
 use super::goal::{Situation, chain, digest};
 use super::launching::{group_digest, launch_digest};
 use super::memory::Memory;
+use super::position;
 use super::silence::Silence;
 use crate::fleet::connect_rest::RunState;
 use crate::fleet::{
@@ -114,6 +115,7 @@ pub(super) async fn look(inner: &Inner, situation: &Situation, memory: &Memory) 
             host: Host::default(),
             kafka_reach,
             reading: facts.reading,
+            position_stored: facts.position_stored,
         })
     })
 }
@@ -373,6 +375,7 @@ async fn ask(
         }
     };
     topics(client, name, memory).await;
+    position::note(client, situation, &status, memory).await;
     let tasks: Vec<Task> = status
         .tasks
         .iter()
