@@ -268,46 +268,10 @@ fn resident_mib(pid: u32) -> Result<u64> {
 }
 
 fn configuration(world: &World, name: &str, mcus: u32) -> Result<String> {
-    let rig = &world.rig;
-    let server_id = (880_000 + name.bytes().map(u32::from).sum::<u32>()).to_string();
-    let config = hcl::map(
-        "config",
-        &[
-            (
-                "connector.class",
-                "io.debezium.connector.mariadb.MariaDbConnector",
-            ),
-            ("tasks.max", "1"),
-            ("database.hostname", rig.fact("RIG_MARIADB_HOST")?),
-            ("database.port", rig.fact("RIG_MARIADB_PORT")?),
-            ("database.user", rig.fact("RIG_MARIADB_USER")?),
-            ("database.server.id", &server_id),
-            ("topic.prefix", name),
-            ("database.include.list", name),
-            (
-                "schema.history.internal.kafka.topic",
-                &format!("history.{name}"),
-            ),
-        ],
-    );
-    Ok(format!(
-        r#"{cluster}{plugin}
-resource "runnel_role" "this" {{
-  name = "{name}"
-}}
-
-resource "runnel_connector" "this" {{
-  name                       = "{name}"
-  kafka_cluster              = runnel_kafka_cluster.this.name
-  plugins                    = [runnel_plugin.this.ref]
-  service_execution_role_arn = runnel_role.this.arn
-  capacity                   = {{ provisioned = {{ mcu_count = {mcus}, worker_count = 1 }} }}
-  config_wo                  = {{ "database.password" = "{password}" }}
-  config_wo_version          = 1
-{config}}}
-"#,
-        cluster = hcl::cluster(name, rig.bootstrap()?),
-        plugin = hcl::plugin(name, world.place("RIG_PLUGIN_MARIADB")?),
-        password = rig.fact("RIG_MARIADB_PASSWORD")?,
-    ))
+    let capacity = format!("{{ provisioned = {{ mcu_count = {mcus}, worker_count = 1 }} }}");
+    hcl::Debezium {
+        capacity: &capacity,
+        ..hcl::Debezium::new(name, name, world.place("RIG_PLUGIN_MARIADB")?)
+    }
+    .hcl(world)
 }

@@ -110,45 +110,22 @@ resource "runnel_worker_configuration" "json" {{
     }
 
     fn source(&self, source: &Source<'_>) -> Result<String> {
-        let rig = &self.world.rig;
-        let name = source.name;
-        let server_id = (500_000 + name.bytes().map(u32::from).sum::<u32>()).to_string();
-        let history = format!("history.{name}");
-        let config = hcl::map(
-            "config",
-            &[
-                (
-                    "connector.class",
-                    "io.debezium.connector.mariadb.MariaDbConnector",
-                ),
-                ("tasks.max", "1"),
-                ("database.hostname", rig.fact("RIG_MARIADB_HOST")?),
-                ("database.port", rig.fact("RIG_MARIADB_PORT")?),
-                ("database.user", rig.fact("RIG_MARIADB_USER")?),
-                ("database.server.id", &server_id),
-                ("topic.prefix", name),
-                ("table.include.list", source.tables),
-                ("schema.history.internal.kafka.topic", &history),
-                // A lost connection to the binlog is noticed after one to two of these; Debezium's default is a minute.
-                ("connect.keep.alive.interval.ms", "5000"),
-            ],
+        let mut config = hcl::mariadb(&self.world, source.name)?;
+        config.push(("table.include.list", source.tables.to_owned()));
+        // A lost connection to the binlog is noticed after one to two of these; Debezium's default is a minute.
+        config.push(("connect.keep.alive.interval.ms", "5000".to_owned()));
+        let config: Vec<(&str, &str)> = config.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        let lines = format!(
+            "  worker_configuration       = runnel_worker_configuration.json.ref\n{}",
+            source.lines
         );
-        Ok(format!(
-            r#"
-resource "runnel_connector" "{name}" {{
-  name                       = "{name}"
-  kafka_cluster              = runnel_kafka_cluster.this.name
-  plugins                    = [runnel_plugin.this.ref]
-  worker_configuration       = runnel_worker_configuration.json.ref
-  service_execution_role_arn = runnel_role.this.arn
-  capacity                   = {{ provisioned = {{ mcu_count = 1, worker_count = 1 }} }}
-  config_wo                  = {{ "database.password" = "{password}" }}
-  config_wo_version          = 1
-{lines}{config}}}
-"#,
-            lines = source.lines,
-            password = rig.fact("RIG_MARIADB_PASSWORD")?,
-        ))
+        let connector = hcl::Connector {
+            label: source.name,
+            secret: self.world.rig.fact("RIG_MARIADB_PASSWORD")?,
+            lines: &lines,
+            ..hcl::Connector::new(source.name, &config)
+        };
+        Ok(connector.hcl())
     }
 
     /// A connector as the API shows it.

@@ -59,35 +59,14 @@ impl<'a> Seed<'a> {
         ];
         config.retain(|(key, _)| !self.config.iter().any(|(other, _)| other == key));
         config.extend(self.config);
-        let mut hcl = String::new();
-        hcl.push_str(&match self.secured {
-            None => cluster(self.name, world.rig.bootstrap()?) + &role(self.name, ""),
-            Some((secured, statements)) => {
-                secured_cluster(self.name, secured, 1) + &policy_role(self.name, statements)
-            }
-        });
-        hcl.push_str(&plugin(self.name, world.place("RIG_PLUGIN_SEED_ZIP")?));
-        let _ = write!(
-            hcl,
-            r#"
-resource "runnel_connector" "this" {{
-  name                       = "{name}"
-  kafka_cluster              = runnel_kafka_cluster.this.name
-  plugins                    = [runnel_plugin.this.ref]
-  service_execution_role_arn = runnel_role.this.arn
-  capacity                   = {{ provisioned = {{ mcu_count = 1, worker_count = 1 }} }}
-  config_wo                  = {{ "database.password" = "{password}" }}
-  config_wo_version          = {version}
-{lines}
-{config}}}
-"#,
-            name = self.name,
-            password = self.password,
-            version = self.password_version,
-            lines = self.lines,
-            config = map("config", &config),
-        );
-        Ok(hcl)
+        let connector = Connector {
+            secret: self.password,
+            secret_version: self.password_version,
+            lines: self.lines,
+            ..Connector::new(self.name, &config)
+        };
+        let archive = world.place("RIG_PLUGIN_SEED_ZIP")?;
+        Ok(connector.with_all(world.rig.bootstrap()?, archive))
     }
 }
 
@@ -99,6 +78,8 @@ pub struct Debezium<'a> {
     pub databases: &'a str,
     /// The plugin's archive.
     pub archive: &'a str,
+    /// The password in `config_wo`; none is that of the user whom the rig makes.
+    pub password: Option<&'a str>,
     /// Further lines of `config`.
     pub config: &'a [(&'a str, &'a str)],
     /// The connector's capacity.
@@ -114,6 +95,7 @@ impl<'a> Debezium<'a> {
             name,
             databases,
             archive,
+            password: None,
             config: &[],
             capacity: "{ provisioned = { mcu_count = 1, worker_count = 1 } }",
             lines: "",
@@ -122,51 +104,128 @@ impl<'a> Debezium<'a> {
 
     /// The configuration.
     pub fn hcl(&self, world: &World) -> Result<String> {
-        let server_id = 100_000 + self.name.bytes().map(u32::from).sum::<u32>();
-        let history = format!("history.{}", self.name);
-        let server_id = server_id.to_string();
-        let mut config = vec![
-            (
-                "connector.class",
-                "io.debezium.connector.mariadb.MariaDbConnector",
-            ),
-            ("tasks.max", "1"),
-            ("database.hostname", world.rig.fact("RIG_MARIADB_HOST")?),
-            ("database.port", world.rig.fact("RIG_MARIADB_PORT")?),
-            ("database.user", world.rig.fact("RIG_MARIADB_USER")?),
-            ("database.server.id", &server_id),
-            ("topic.prefix", self.name),
-            ("database.include.list", self.databases),
-            ("schema.history.internal.kafka.topic", &history),
-        ];
+        let mut config = mariadb(world, self.name)?;
+        config.push(("database.include.list", self.databases.to_owned()));
         config.retain(|(key, _)| !self.config.iter().any(|(other, _)| other == key));
+        let mut config: Vec<(&str, &str)> = config.iter().map(|(k, v)| (*k, v.as_str())).collect();
         config.extend(self.config);
-        Ok(format!(
-            r#"{cluster}{plugin}
-resource "runnel_role" "this" {{
-  name = "{name}"
-}}
+        let secret = match self.password {
+            Some(password) => password,
+            None => world.rig.fact("RIG_MARIADB_PASSWORD")?,
+        };
+        let connector = Connector {
+            secret,
+            capacity: self.capacity,
+            lines: self.lines,
+            ..Connector::new(self.name, &config)
+        };
+        Ok(connector.with_all(world.rig.bootstrap()?, self.archive))
+    }
+}
 
-resource "runnel_connector" "this" {{
+/// Configuration of a Debezium MariaDB 3.5 connector that says everything but what it reads; its
+/// password is a secret. The server id follows from the name.
+pub fn mariadb(world: &World, name: &str) -> Result<Vec<(&'static str, String)>> {
+    let rig = &world.rig;
+    let server_id = 100_000 + name.bytes().map(u32::from).sum::<u32>();
+    let class = "io.debezium.connector.mariadb.MariaDbConnector";
+    let history = format!("history.{name}");
+    Ok(vec![
+        ("connector.class", class.to_owned()),
+        ("tasks.max", "1".to_owned()),
+        (
+            "database.hostname",
+            rig.fact("RIG_MARIADB_HOST")?.to_owned(),
+        ),
+        ("database.port", rig.fact("RIG_MARIADB_PORT")?.to_owned()),
+        ("database.user", rig.fact("RIG_MARIADB_USER")?.to_owned()),
+        ("database.server.id", server_id.to_string()),
+        ("topic.prefix", name.to_owned()),
+        ("schema.history.internal.kafka.topic", history),
+    ])
+}
+
+/// A `runnel_connector` on the cluster and with the role that are named `this`.
+pub struct Connector<'a> {
+    /// The resource's label.
+    pub label: &'a str,
+    /// The connector's name.
+    pub name: &'a str,
+    /// The plugin's label.
+    pub plugin: &'a str,
+    /// The connector's capacity.
+    pub capacity: &'a str,
+    /// The key of `config_wo`.
+    pub secret_key: &'a str,
+    /// Its value.
+    pub secret: &'a str,
+    /// `config_wo_version`.
+    pub secret_version: u32,
+    /// Further lines.
+    pub lines: &'a str,
+    /// `config`.
+    pub config: &'a [(&'a str, &'a str)],
+}
+
+impl<'a> Connector<'a> {
+    /// One worker of one MCU that logs in at a database.
+    pub const fn new(name: &'a str, config: &'a [(&'a str, &'a str)]) -> Self {
+        Self {
+            label: "this",
+            name,
+            plugin: "this",
+            capacity: "{ provisioned = { mcu_count = 1, worker_count = 1 } }",
+            secret_key: "database.password",
+            secret: "",
+            secret_version: 1,
+            lines: "",
+            config,
+        }
+    }
+
+    /// The resource.
+    pub fn hcl(&self) -> String {
+        format!(
+            r#"
+resource "runnel_connector" "{label}" {{
   name                       = "{name}"
   kafka_cluster              = runnel_kafka_cluster.this.name
-  plugins                    = [runnel_plugin.this.ref]
+  plugins                    = [runnel_plugin.{plugin}.ref]
   service_execution_role_arn = runnel_role.this.arn
   capacity                   = {capacity}
-  config_wo                  = {{ "database.password" = "{password}" }}
-  config_wo_version          = 1
+  config_wo                  = {{ "{key}" = "{secret}" }}
+  config_wo_version          = {version}
 {lines}
 {config}}}
 "#,
+            label = self.label,
             name = self.name,
-            cluster = cluster(self.name, world.rig.bootstrap()?),
-            plugin = plugin(self.name, self.archive),
-            password = world.rig.fact("RIG_MARIADB_PASSWORD")?,
+            plugin = self.plugin,
             capacity = self.capacity,
+            key = self.secret_key,
+            secret = self.secret,
+            version = self.secret_version,
             lines = self.lines,
-            config = map("config", &config),
-        ))
+            config = map("config", self.config),
+        )
     }
+
+    /// The resource with cluster, plugin and role of its name.
+    pub fn with_all(&self, bootstrap: &str, archive: &str) -> String {
+        let name = self.name;
+        [
+            cluster(name, bootstrap),
+            plugin(name, archive),
+            role(name),
+            self.hcl(),
+        ]
+        .concat()
+    }
+}
+
+/// A `runnel_role` named `this`.
+pub fn role(name: &str) -> String {
+    format!("\nresource \"runnel_role\" \"this\" {{\n  name = \"{name}\"\n}}\n")
 }
 
 /// Keys and values as JSON without their schemas, which is what the checker reads.

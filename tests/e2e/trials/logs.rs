@@ -300,43 +300,13 @@ fn settings(world: &World, moto: &str, delivered: &Path) -> Result<String> {
 }
 
 fn connector(world: &World) -> Result<String> {
-    let rig = &world.rig;
-    let config = hcl::map(
-        "config",
-        &[
-            (
-                "connector.class",
-                "io.debezium.connector.mariadb.MariaDbConnector",
-            ),
-            ("tasks.max", "1"),
-            ("database.hostname", rig.fact("RIG_MARIADB_HOST")?),
-            ("database.port", rig.fact("RIG_MARIADB_PORT")?),
-            ("database.user", "told"),
-            ("database.server.id", "778001"),
-            ("topic.prefix", NAME),
-            ("database.include.list", "told_"),
-            ("schema.history.internal.kafka.topic", "history.told"),
-        ],
-    );
-    Ok(format!(
-        r#"{cluster}{plugin}
-resource "runnel_role" "this" {{
-  name = "{NAME}"
-}}
-
-resource "runnel_connector" "this" {{
-  name                       = "{NAME}"
-  kafka_cluster              = runnel_kafka_cluster.this.name
-  plugins                    = [runnel_plugin.this.ref]
-  service_execution_role_arn = runnel_role.this.arn
-  capacity                   = {{ provisioned = {{ mcu_count = 1, worker_count = 1 }} }}
-  config_wo                  = {{ "database.password" = "{PASSWORD}" }}
-  config_wo_version          = 1
-{config}}}
-"#,
-        cluster = hcl::cluster(NAME, rig.bootstrap()?),
-        plugin = hcl::plugin(NAME, world.place("RIG_PLUGIN_MARIADB")?),
-    ))
+    let archive = world.place("RIG_PLUGIN_MARIADB")?;
+    hcl::Debezium {
+        config: &[("database.user", "told")],
+        password: Some(PASSWORD),
+        ..hcl::Debezium::new(NAME, "told_", archive)
+    }
+    .hcl(world)
 }
 
 /// Puts the connector as it is, with all three places or with none.

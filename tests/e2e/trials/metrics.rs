@@ -171,53 +171,48 @@ fn promtool(text: &str) -> Result<()> {
 
 fn configuration(world: &World) -> Result<String> {
     let rig = &world.rig;
-    let source = hcl::map(
-        "config",
-        &[
-            (
-                "connector.class",
-                "io.debezium.connector.mariadb.MariaDbConnector",
-            ),
-            ("tasks.max", "1"),
-            ("database.hostname", rig.fact("RIG_MARIADB_HOST")?),
-            ("database.port", rig.fact("RIG_MARIADB_PORT")?),
-            ("database.user", rig.fact("RIG_MARIADB_USER")?),
-            ("database.server.id", "777077"),
-            ("topic.prefix", "told"),
-            ("database.include.list", "told"),
-            ("schema.history.internal.kafka.topic", "history.told"),
-        ],
-    );
+    let mut source = hcl::mariadb(world, "told")?;
+    source.push(("database.include.list", "told".to_owned()));
+    let source: Vec<(&str, &str)> = source.iter().map(|(k, v)| (*k, v.as_str())).collect();
+    let quick = "  worker_configuration       = runnel_worker_configuration.quick.ref";
+    let source = hcl::Connector {
+        label: "source",
+        secret: rig.fact("RIG_MARIADB_PASSWORD")?,
+        lines: quick,
+        ..hcl::Connector::new("told-source", &source)
+    };
     let url = format!(
         "jdbc:postgresql://{}:{}/{}",
         rig.fact("RIG_POSTGRES_HOST")?,
         rig.fact("RIG_POSTGRES_PORT")?,
         rig.fact("RIG_POSTGRES_DATABASE")?
     );
-    let sink = hcl::map(
-        "config",
-        &[
-            (
-                "connector.class",
-                "io.debezium.connector.jdbc.JdbcSinkConnector",
-            ),
-            ("tasks.max", "1"),
-            ("topics", "told.told.t"),
-            ("connection.url", &url),
-            ("connection.username", rig.fact("RIG_POSTGRES_USER")?),
-            ("insert.mode", "upsert"),
-            ("primary.key.mode", "record_key"),
-            ("primary.key.fields", "id"),
-            ("schema.evolution", "basic"),
-            ("collection.name.format", "told_t"),
-        ],
-    );
+    let sink = [
+        (
+            "connector.class",
+            "io.debezium.connector.jdbc.JdbcSinkConnector",
+        ),
+        ("tasks.max", "1"),
+        ("topics", "told.told.t"),
+        ("connection.url", &url),
+        ("connection.username", rig.fact("RIG_POSTGRES_USER")?),
+        ("insert.mode", "upsert"),
+        ("primary.key.mode", "record_key"),
+        ("primary.key.fields", "id"),
+        ("schema.evolution", "basic"),
+        ("collection.name.format", "told_t"),
+    ];
+    let after = format!("{quick}\n  depends_on = [runnel_connector.source]");
+    let sink = hcl::Connector {
+        label: "sink",
+        plugin: "jdbc",
+        secret_key: "connection.password",
+        secret: rig.fact("RIG_POSTGRES_PASSWORD")?,
+        lines: &after,
+        ..hcl::Connector::new("told-sink", &sink)
+    };
     Ok(format!(
-        r#"{cluster}{plugin}
-resource "runnel_role" "this" {{
-  name = "told"
-}}
-
+        r#"{cluster}{plugin}{role}
 resource "runnel_plugin" "jdbc" {{
   name   = "told-jdbc"
   source = "{jdbc}"
@@ -231,35 +226,12 @@ resource "runnel_worker_configuration" "quick" {{
     "offset.flush.interval.ms" = "1000"
   }}
 }}
-
-resource "runnel_connector" "source" {{
-  name                       = "told-source"
-  kafka_cluster              = runnel_kafka_cluster.this.name
-  plugins                    = [runnel_plugin.this.ref]
-  worker_configuration       = runnel_worker_configuration.quick.ref
-  service_execution_role_arn = runnel_role.this.arn
-  capacity                   = {{ provisioned = {{ mcu_count = 1, worker_count = 1 }} }}
-  config_wo                  = {{ "database.password" = "{password}" }}
-  config_wo_version          = 1
-{source}}}
-
-resource "runnel_connector" "sink" {{
-  name                       = "told-sink"
-  kafka_cluster              = runnel_kafka_cluster.this.name
-  plugins                    = [runnel_plugin.jdbc.ref]
-  worker_configuration       = runnel_worker_configuration.quick.ref
-  service_execution_role_arn = runnel_role.this.arn
-  capacity                   = {{ provisioned = {{ mcu_count = 1, worker_count = 1 }} }}
-  config_wo                  = {{ "connection.password" = "{postgres}" }}
-  config_wo_version          = 1
-{sink}
-  depends_on = [runnel_connector.source]
-}}
-"#,
+{source}{sink}"#,
         cluster = hcl::cluster("told", rig.bootstrap()?),
         plugin = hcl::plugin("told", world.place("RIG_PLUGIN_MARIADB")?),
+        role = hcl::role("told"),
         jdbc = world.place("RIG_PLUGIN_JDBC")?,
-        password = rig.fact("RIG_MARIADB_PASSWORD")?,
-        postgres = rig.fact("RIG_POSTGRES_PASSWORD")?,
+        source = source.hcl(),
+        sink = sink.hcl(),
     ))
 }

@@ -176,44 +176,27 @@ pub fn jdbc(world: &World, name: &str) -> Result<String> {
     );
     let json = "org.apache.kafka.connect.json.JsonConverter";
     let table = format!("{name}_t");
-    let config = hcl::map(
-        "config",
-        &[
-            (
-                "connector.class",
-                "io.debezium.connector.jdbc.JdbcSinkConnector",
-            ),
-            ("tasks.max", "1"),
-            ("topics", name),
-            ("connection.url", &url),
-            ("connection.username", rig.fact("RIG_POSTGRES_USER")?),
-            ("insert.mode", "upsert"),
-            ("primary.key.mode", "record_value"),
-            ("primary.key.fields", "id"),
-            ("schema.evolution", "basic"),
-            ("collection.name.format", &table),
-            ("key.converter", json),
-            ("value.converter", json),
-        ],
-    );
-    Ok(format!(
-        r#"{cluster}{plugin}
-resource "runnel_role" "this" {{
-  name = "{name}"
-}}
-
-resource "runnel_connector" "this" {{
-  name                       = "{name}"
-  kafka_cluster              = runnel_kafka_cluster.this.name
-  plugins                    = [runnel_plugin.this.ref]
-  service_execution_role_arn = runnel_role.this.arn
-  capacity                   = {{ provisioned = {{ mcu_count = 1, worker_count = 1 }} }}
-  config_wo                  = {{ "connection.password" = "{password}" }}
-  config_wo_version          = 1
-{config}}}
-"#,
-        cluster = hcl::cluster(name, rig.bootstrap()?),
-        plugin = hcl::plugin(name, world.place("RIG_PLUGIN_JDBC")?),
-        password = rig.fact("RIG_POSTGRES_PASSWORD")?,
-    ))
+    let config = [
+        (
+            "connector.class",
+            "io.debezium.connector.jdbc.JdbcSinkConnector",
+        ),
+        ("tasks.max", "1"),
+        ("topics", name),
+        ("connection.url", &url),
+        ("connection.username", rig.fact("RIG_POSTGRES_USER")?),
+        ("insert.mode", "upsert"),
+        ("primary.key.mode", "record_value"),
+        ("primary.key.fields", "id"),
+        ("schema.evolution", "basic"),
+        ("collection.name.format", &table),
+        ("key.converter", json),
+        ("value.converter", json),
+    ];
+    let connector = hcl::Connector {
+        secret_key: "connection.password",
+        secret: rig.fact("RIG_POSTGRES_PASSWORD")?,
+        ..hcl::Connector::new(name, &config)
+    };
+    Ok(connector.with_all(rig.bootstrap()?, world.place("RIG_PLUGIN_JDBC")?))
 }
