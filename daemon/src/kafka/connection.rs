@@ -36,6 +36,11 @@ impl Deadline {
         Instant::now() >= self.at
     }
 
+    /// As this one, but `budget` from now if that is earlier.
+    pub(super) fn at_most(&self, budget: Duration) -> Self {
+        Self::after(budget.min(self.left()))
+    }
+
     pub(super) fn left(&self) -> Duration {
         self.at.saturating_duration_since(Instant::now())
     }

@@ -2,43 +2,91 @@
 
 use super::access::{Access, Login};
 use super::admin::{KafkaAdmin, Pause, text};
+use super::call::Call;
 use super::connection::{Connection, Deadline};
-use super::error::{Code, KafkaError, TEXT_LENGTH_MAX};
+use super::error::{Code, KafkaError, Server, TEXT_LENGTH_MAX};
 use super::failure::Failure;
 use super::scram::{Hello, SHA_512, ScramError};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use kafka_protocol::messages::{SaslAuthenticateRequest, SaslHandshakeRequest};
 use runnel_api::Secret;
 use std::time::Duration;
 
 const SCRAM_SHA_512: &str = "SCRAM-SHA-512";
 const AWS_MSK_IAM: &str = "AWS_MSK_IAM";
+/// Brokers that are tried, all at once.
+const BROKERS_MAX: usize = 64;
+/// How long one broker of several may stay silent before it counts as away.
+const ANSWER_MAX: Duration = Duration::from_secs(3);
 /// Random bytes in a nonce.
 const NONCE_LENGTH: usize = 24;
 
-/// Logs in and leaves again. A user that was made a moment ago may not have reached every broker,
-/// so a refused login is repeated until the time is up; anything else ends it at once.
+/// Logs in at every broker and leaves again. A user that was made a moment ago may not have reached
+/// each of them, so a refused login is repeated until the time is up; anything else ends it at once.
+/// A broker that is away is no fault of the login, as long as another one answers.
 ///
 /// # Errors
-/// The last refusal, or the first other failure.
+/// The last refusal, or why no bootstrap server answered.
 pub async fn try_login(access: &Access, timeout: Duration) -> Result<(), KafkaError> {
     let deadline = Deadline::after(timeout);
+    let mut admin = let_in(access, deadline).await?;
+    let brokers = admin.cluster(deadline).await?.brokers;
+    let mut trying = FuturesUnordered::new();
+    for broker in brokers.into_iter().take(BROKERS_MAX) {
+        if broker.server != *admin.home() {
+            trying.push(let_in_at(broker.server, access, deadline));
+        }
+    }
+    while let Some(tried) = trying.next().await {
+        tried?;
+    }
+    Ok(())
+}
+
+async fn let_in(access: &Access, deadline: Deadline) -> Result<KafkaAdmin, KafkaError> {
     let mut pause = Pause::until(deadline);
-    let mut refused = None;
+    let mut last = None;
     loop {
         match KafkaAdmin::connect(access, deadline.left()).await {
-            Ok(_) => return Ok(()),
-            Err(error) if error.is_login_refused() => refused = Some(error),
+            Ok(admin) => return Ok(admin),
+            Err(error) if error.is_login_refused() => last = Some(error),
             // The last attempt may have been cut off by our own time-out; the refusal says more.
-            Err(error) => return Err(refused.unwrap_or(error)),
+            Err(error) => return Err(last.unwrap_or(error)),
         }
         if !pause.once_more().await
-            && let Some(refused) = refused.take()
+            && let Some(refused) = last.take()
         {
             return Err(refused);
         }
+    }
+}
+
+async fn let_in_at(server: Server, access: &Access, deadline: Deadline) -> Result<(), KafkaError> {
+    let mut pause = Pause::until(deadline);
+    let mut last = None;
+    loop {
+        let attempt = deadline.at_most(ANSWER_MAX);
+        match Connection::open(&server, access, attempt).await {
+            Ok(_) => return Ok(()),
+            Err(failure) if failure.is_login_refused() => last = Some(failure),
+            // Away; or cut off by our own time-out after it refused.
+            Err(_) => break,
+        }
+        if !pause.once_more().await {
+            break;
+        }
+    }
+    match last {
+        None => Ok(()),
+        Some(failure) => Err(KafkaError::Call {
+            server,
+            call: SaslAuthenticateRequest::NAME,
+            failure,
+        }),
     }
 }
 
@@ -141,4 +189,33 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N], Failure> {
     getrandom::fill(&mut bytes)
         .map_err(|error| Failure::Encode(format!("the machine gives no random bytes: {error}")))?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::secured_tests::{TIMEOUT, admin_access, secured};
+
+    #[tokio::test]
+    async fn a_broker_refuses_a_login_until_the_time_is_up_and_one_that_is_away_refuses_none() {
+        let access = admin_access(&secured().await);
+        let server = |port| Server {
+            host: "127.0.0.1".into(),
+            port,
+        };
+        let (_, port) = access.servers[0];
+        let deadline = Deadline::after(TIMEOUT);
+        let_in_at(server(port), &access, deadline).await.unwrap();
+        let wrong = access.with_login(Login::ScramSha512 {
+            username: "admin".into(),
+            password: Secret::new("wrong"),
+        });
+        let soon = Deadline::after(Duration::from_secs(2));
+        let error = let_in_at(server(port), &wrong, soon).await.unwrap_err();
+        assert!(error.is_login_refused(), "{error:?}");
+        let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let away = server(closed.local_addr().unwrap().port());
+        drop(closed);
+        let_in_at(away, &access, deadline).await.unwrap();
+    }
 }

@@ -27,6 +27,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// The longest wait in the consumer, so that the deadline is seen.
 const POLL: Duration = Duration::from_millis(100);
 
+/// How long the reason may come after the news that no broker is left: a broker answers a refused
+/// login after 0.1 s (`connection.failed.authentication.delay.ms`).
+const REASON_MAX: Duration = Duration::from_secs(1);
+
 /// How records are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -196,6 +200,7 @@ impl Reading {
         let consumer = self.consumer(reasons.clone())?;
         let mut out = io::BufWriter::new(out);
         let mut progress = Progress::new(&self.args, self.partitions.clone());
+        let mut failing = Failing::default();
         loop {
             let record = match consumer.poll(Duration::ZERO) {
                 Some(record) => Some(record),
@@ -207,20 +212,20 @@ impl Reading {
             let end = match record {
                 None => None,
                 Some(Ok(record)) => match print(&self.args, &record, &mut out) {
-                    Ok(()) => progress.record(record.payload()),
+                    Ok(()) => {
+                        failing = Failing::default();
+                        progress.record(record.payload())
+                    }
                     Err(error) => return output_ended(&error),
                 },
                 Some(Err(NativeError::PartitionEOF(partition))) => progress.end_of(partition),
                 Some(Err(error)) if is_passing(&error) => None,
                 Some(Err(error)) => {
-                    let reason = reasons
-                        .0
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .take();
-                    return Err(failed(&error, reason));
+                    failing.push(&error, &reasons)?;
+                    None
                 }
             };
+            failing.end_if_due()?;
             if let Some(end) = end {
                 return out
                     .flush()
@@ -272,6 +277,34 @@ impl Reading {
         // By assignment, not subscription: the group in the configuration is never joined.
         consumer.assign(&assignment)?;
         Ok(consumer)
+    }
+}
+
+/// No broker is left, but why may come a moment later: librdkafka tells both in no fixed order.
+#[derive(Default)]
+struct Failing(Option<(Instant, Problem)>);
+
+impl Failing {
+    /// Ends the tail, unless a better reason may follow.
+    fn push(&mut self, error: &NativeError, reasons: &Reasons) -> Result<(), Problem> {
+        let reason = reasons
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let problem = failed(error, reason);
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            return Err(problem);
+        }
+        self.0.get_or_insert((Instant::now() + REASON_MAX, problem));
+        Ok(())
+    }
+
+    fn end_if_due(&mut self) -> Result<(), Problem> {
+        match self.0.take_if(|(due, _)| Instant::now() >= *due) {
+            Some((_, problem)) => Err(problem),
+            None => Ok(()),
+        }
     }
 }
 
