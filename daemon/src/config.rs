@@ -3,6 +3,7 @@
 //! Every key has a default that makes a working daemon for one user on one machine, so that the
 //! file may be missing. What is wrong in it is said with file, key and what to write instead.
 
+mod api;
 mod capacity;
 mod logs;
 mod scaling;
@@ -12,6 +13,7 @@ use crate::fleet::{Jvm, WorkerAccess};
 use capacity::CapacityEntry;
 use scaling::ScalingEntry;
 
+pub use api::{Http, Tls};
 pub use logs::{CloudWatchLogs, LogDelivery, Logs};
 
 use serde::Deserialize;
@@ -74,8 +76,12 @@ pub struct Config {
     pub log_delivery: LogDelivery,
     /// What is told to Prometheus.
     pub metrics: Metrics,
-    /// What workers may open.
-    pub workers: WorkerAccess,
+    /// The API's certificate; plain HTTP without it.
+    pub tls: Option<Tls>,
+    /// How the API is reached.
+    pub http: Http,
+    /// Records of the audit log that are kept.
+    pub audit_records: u64,
 }
 
 /// Waits and periods.
@@ -168,6 +174,10 @@ pub struct Environment {
     pub endpoint: Option<String>,
     /// `RUNNEL_TOKEN`.
     pub token: Option<runnel_api::Secret>,
+    /// `RUNNEL_CA_CERTIFICATE`.
+    pub ca_certificate: Option<PathBuf>,
+    /// `RUNNEL_CLIENT_CERTIFICATE`.
+    pub client_certificate: Option<PathBuf>,
     /// `PATH`, folder by folder.
     pub search: Vec<PathBuf>,
     /// `RUNNEL_LOG`, a filter of `tracing-subscriber`.
@@ -192,6 +202,8 @@ impl Environment {
             java_home: path("JAVA_HOME"),
             endpoint: text("RUNNEL_ENDPOINT"),
             token: text("RUNNEL_TOKEN").map(runnel_api::Secret::new),
+            ca_certificate: path("RUNNEL_CA_CERTIFICATE"),
+            client_certificate: path("RUNNEL_CLIENT_CERTIFICATE"),
             search: std::env::var_os("PATH")
                 .map(|path| std::env::split_paths(&path).collect())
                 .unwrap_or_default(),
@@ -274,8 +286,11 @@ struct File {
     log_delivery: logs::LogDeliveryEntry,
     #[serde(default)]
     metrics: MetricsEntry,
+    tls: Option<api::TlsEntry>,
     #[serde(default)]
-    workers: workers::WorkersEntry,
+    http: api::HttpEntry,
+    #[serde(default)]
+    audit: api::AuditEntry,
 }
 
 #[derive(Debug, Deserialize)]
@@ -348,13 +363,13 @@ impl Config {
                 advice: "write IP:PORT, such as \"127.0.0.1:8083\" or \"[::1]:0\"",
             })
         })?;
-        if !listen.ip().is_loopback() && !file.allow_insecure_remote {
+        if !listen.ip().is_loopback() && file.tls.is_none() && !file.allow_insecure_remote {
             return Err(ConfigError::Invalid {
                 origin,
                 key: "listen".to_owned(),
                 wrong: format!("is {listen}, which others can reach, and there is no TLS"),
-                advice: "listen on a loopback address, or set allow_insecure_remote = true if \
-                         something else protects the connection",
+                advice: "listen on a loopback address, give the API a certificate in [tls], or set \
+                         allow_insecure_remote = true if something else protects the connection",
             });
         }
         let data_dir = match (&overrides.data_dir, &file.data_dir) {
@@ -378,7 +393,9 @@ impl Config {
             metrics: Metrics {
                 authenticated: file.metrics.authenticated.unwrap_or(true),
             },
-            workers: workers::read(path, file.workers)?,
+            tls: api::tls(folder, file.tls),
+            http: api::http(path, file.http)?,
+            audit_records: api::audit(path, &file.audit)?,
         })
     }
 

@@ -6,6 +6,7 @@ pub mod config;
 pub mod failpoint;
 pub mod fleet;
 pub mod http;
+pub mod http_client;
 pub mod kafka;
 pub mod log_delivery;
 pub mod logs;

@@ -1,5 +1,6 @@
 //! The daemon's HTTP API, typed. Every call has a bound in time and in the size of its answer.
 
+use crate::trust::{self, Trust};
 use futures_util::StreamExt as _;
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::header::{IF_MATCH, IF_NONE_MATCH};
@@ -17,6 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::error::Error as _;
 use std::time::Duration;
+use tokio_rustls::rustls::{self, ClientConfig};
 use tokio_util::io::ReaderStream;
 
 /// Long enough for a busy loopback, short enough that a wrong address is noticed.
@@ -100,6 +102,14 @@ pub enum ClientError {
         /// What happened.
         reason: String,
     },
+    /// Its certificate is not what it should be.
+    #[error("the Runnel daemon's certificate is not trusted")]
+    Untrusted {
+        /// Where to.
+        endpoint: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The token is missing or wrong.
     #[error("the Runnel daemon refuses the token")]
     Unauthenticated {
@@ -161,6 +171,23 @@ pub struct DaemonClient {
 impl DaemonClient {
     /// A client for `endpoint` (`http://host:port` without a final slash). No I/O happens here.
     pub fn new(endpoint: String, token: Option<&Secret>) -> Result<Self, ClientError> {
+        Self::over(trust::nobody()?, endpoint, token)
+    }
+
+    /// A client for `endpoint` (`https://host:port`). Reads the files of `trust`.
+    pub fn trusting(
+        trust: &Trust,
+        endpoint: String,
+        token: Option<&Secret>,
+    ) -> Result<Self, ClientError> {
+        Self::over(trust.tls()?, endpoint, token)
+    }
+
+    fn over(
+        tls: ClientConfig,
+        endpoint: String,
+        token: Option<&Secret>,
+    ) -> Result<Self, ClientError> {
         let mut headers = HeaderMap::new();
         if let Some(token) = token {
             // A token that fits no header cannot be the daemon's.
@@ -181,6 +208,7 @@ impl DaemonClient {
                 env!("CARGO_PKG_VERSION")
             ))
             .default_headers(headers)
+            .tls_backend_preconfigured(tls)
             .connect_timeout(CONNECT_LIMIT)
             // A proxy of the environment must not see the token, nor a redirection's target.
             .no_proxy()
@@ -380,7 +408,9 @@ impl DaemonClient {
 
     fn broken(&self, error: &reqwest::Error) -> ClientError {
         let (endpoint, reason) = (self.endpoint.clone(), innermost(error));
-        if error.is_connect() {
+        if error.is_connect() && is_distrust(error) {
+            ClientError::Untrusted { endpoint, reason }
+        } else if error.is_connect() {
             ClientError::NotRunning { endpoint, reason }
         } else if error.is_timeout() {
             let reason = "it did not answer in time".to_owned();
@@ -416,6 +446,24 @@ fn innermost(error: &reqwest::Error) -> String {
         cause = next;
     }
     cause.to_string()
+}
+
+/// The daemon answered, with a certificate that is not to be trusted.
+fn is_distrust(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        // An I/O error does not give the error in it as its source.
+        let inner = next
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+            .and_then(|inner| inner.downcast_ref());
+        let found = inner.or_else(|| next.downcast_ref::<rustls::Error>());
+        if let Some(rustls::Error::InvalidCertificate(_)) = found {
+            return true;
+        }
+        cause = next.source();
+    }
+    false
 }
 
 /// The bytes that came back are no HTTP at all.

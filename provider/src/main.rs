@@ -22,6 +22,7 @@ mod role;
 mod session;
 mod settings;
 mod timeouts;
+mod trust;
 mod waiting;
 mod worker_configuration;
 

@@ -46,7 +46,11 @@ impl Provider for Runnel {
         let Some(settings) = settings::resolve(config, settings::Environment::read())? else {
             return Ok(None);
         };
-        let daemon = DaemonClient::new(settings.endpoint, settings.token.as_ref());
+        let (endpoint, token) = (settings.endpoint, settings.token.as_ref());
+        let daemon = match &settings.trust {
+            None => DaemonClient::new(endpoint, token),
+            Some(trust) => DaemonClient::trusting(trust, endpoint, token),
+        };
         let daemon = daemon.map_err(|error| report::call(&error, config))?;
         let asked = tokio::select! {
             () = setup.cancel.cancelled() => return Ok(None),

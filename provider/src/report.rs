@@ -39,6 +39,11 @@ pub fn call(error: &ClientError, config: &Object) -> Diagnostic {
             "The call to {endpoint} had no answer ({reason}); whether it took effect is unknown.\n\nSee whether the \
              daemon runs (`runnel doctor`) and whether `endpoint` is its address; then plan again."
         ),
+        ClientError::Untrusted { endpoint, reason } => format!(
+            "What answers at {endpoint} shows a certificate that is not trusted ({reason}).\n\nName the file of its \
+             authority: `ca_certificate` in the provider block, or the environment variable RUNNEL_CA_CERTIFICATE. \
+             `endpoint` must have a name that stands in the certificate."
+        ),
         ClientError::Unauthenticated {
             endpoint,
             token_sent,

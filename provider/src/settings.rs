@@ -1,7 +1,8 @@
 //! Where the daemon is and which token it gets: the only reader of environment and token file.
 
+use crate::trust::Trust;
 use runnel_api::Secret;
-use std::path::Path as FilePath;
+use std::path::{Path as FilePath, PathBuf};
 use tfplugin::schema::{Attribute, Schema};
 use tfplugin::{Diagnostic, Object, Tri};
 
@@ -18,8 +19,16 @@ pub fn schema() -> Schema {
     )
     .attribute(Attribute::string("endpoint").describe(format!(
         "Address of the Runnel daemon, such as `http://127.0.0.1:{DEFAULT_PORT}`, which is the default. May also be set by \
-         the environment variable `RUNNEL_ENDPOINT`. `https://` is not supported yet."
+         the environment variable `RUNNEL_ENDPOINT`. `https://` for a daemon with a certificate."
     )))
+    .attribute(Attribute::string("ca_certificate").describe(
+        "PEM file with the authority of the daemon's certificate, for an endpoint with `https://`. May also be set by the \
+         environment variable `RUNNEL_CA_CERTIFICATE`. Without it the authorities of this system are trusted.",
+    ))
+    .attribute(Attribute::string("client_certificate").describe(
+        "PEM file with a certificate and its private key, for a daemon that asks its clients for one. May also be set by \
+         the environment variable `RUNNEL_CLIENT_CERTIFICATE`.",
+    ))
     .attribute(Attribute::string("token").sensitive().describe(
         "Token for the daemon. May also be set by the environment variable `RUNNEL_TOKEN`. Prefer `token_file`.",
     ))
@@ -32,8 +41,10 @@ pub fn schema() -> Schema {
 /// What the provider works with.
 #[derive(Debug)]
 pub struct Settings {
-    /// `http://host:port`, without a final slash.
+    /// `http://host:port` or `https://host:port`, without a final slash.
     pub endpoint: String,
+    /// Whom to trust, with https.
+    pub trust: Option<Trust>,
     /// The token, if there is one.
     pub token: Option<Secret>,
 }
@@ -45,6 +56,8 @@ pub struct Environment {
     pub endpoint: Option<String>,
     /// `RUNNEL_TOKEN`.
     pub token: Option<Secret>,
+    /// `RUNNEL_CA_CERTIFICATE` and `RUNNEL_CLIENT_CERTIFICATE`.
+    pub trust: Trust,
 }
 
 impl Environment {
@@ -54,6 +67,10 @@ impl Environment {
         Self {
             endpoint: read("RUNNEL_ENDPOINT"),
             token: read("RUNNEL_TOKEN").map(Secret::new),
+            trust: Trust {
+                ca_certificate: read("RUNNEL_CA_CERTIFICATE").map(PathBuf::from),
+                client_certificate: read("RUNNEL_CLIENT_CERTIFICATE").map(PathBuf::from),
+            },
         }
     }
 }
@@ -91,6 +108,18 @@ pub fn resolve(config: &Object, environment: Environment) -> Result<Option<Setti
             None => format!("http://127.0.0.1:{DEFAULT_PORT}"),
         },
     };
+    let mut trust = environment.trust;
+    for (name, place) in [
+        ("ca_certificate", &mut trust.ca_certificate),
+        ("client_certificate", &mut trust.client_certificate),
+    ] {
+        match config.get::<Tri<String>>(name)? {
+            Tri::Unknown => return Ok(None),
+            Tri::Known(file) => *place = Some(PathBuf::from(file)),
+            Tri::Null => {}
+        }
+    }
+    let trust = endpoint.starts_with("https://").then_some(trust);
     let file = config.get::<Tri<String>>("token_file")?;
     let token = match (config.get::<Tri<String>>("token")?, file) {
         (Tri::Unknown, _) | (_, Tri::Unknown) => return Ok(None),
@@ -100,25 +129,25 @@ pub fn resolve(config: &Object, environment: Environment) -> Result<Option<Setti
         }
         (Tri::Null, Tri::Null) => environment.token,
     };
-    Ok(Some(Settings { endpoint, token }))
+    Ok(Some(Settings {
+        endpoint,
+        trust,
+        token,
+    }))
 }
 
 /// The endpoint without a final slash, or why it is none.
 fn checked(endpoint: &str) -> Result<String, Diagnostic> {
     let refuse = |detail: String| Err(Diagnostic::error("Invalid endpoint", detail));
-    if endpoint.starts_with("https://") {
-        return refuse(format!(
-            "{endpoint:?}: https is not supported in this release yet. The daemon listens on the loopback address; use \
-             http://, through an SSH tunnel if it runs elsewhere."
-        ));
-    }
     let example = format!("Write it as http://127.0.0.1:{DEFAULT_PORT}.");
     let Ok(url) = reqwest::Url::parse(endpoint) else {
         return refuse(format!("{endpoint:?} is no address. {example}"));
     };
     let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-    if url.scheme() != "http" || url.host_str().is_none() {
-        return refuse(format!("{endpoint:?} is no http:// address. {example}"));
+    if !["http", "https"].contains(&url.scheme()) || url.host_str().is_none() {
+        return refuse(format!(
+            "{endpoint:?} is no http:// or https:// address. {example}"
+        ));
     }
     if !bare || !url.username().is_empty() || url.password().is_some() {
         return refuse(format!(
@@ -159,6 +188,7 @@ mod tests {
         Environment {
             endpoint: Some(endpoint.into()),
             token: Some(Secret::new(token)),
+            trust: Trust::default(),
         }
     }
 
@@ -178,7 +208,13 @@ mod tests {
 
     #[test]
     fn what_is_unknown_at_plan_leaves_the_provider_without_a_client() {
-        for name in ["endpoint", "token", "token_file"] {
+        for name in [
+            "endpoint",
+            "token",
+            "token_file",
+            "ca_certificate",
+            "client_certificate",
+        ] {
             let config = Object::new().with(name, Value::unknown());
             assert!(
                 resolve(&config, Environment::default()).unwrap().is_none(),
@@ -188,9 +224,27 @@ mod tests {
     }
 
     #[test]
+    fn files_of_trust_count_with_https_only_and_the_block_wins() {
+        let from = || {
+            let mut from = environment("https://other:1", "env");
+            from.trust.ca_certificate = Some("/env/ca.pem".into());
+            from.trust.client_certificate = Some("/env/me.pem".into());
+            from
+        };
+        let config = Object::new().with("ca_certificate", "/block/ca.pem");
+        let settings = resolve(&config, from()).unwrap().unwrap();
+        assert_eq!(settings.endpoint, "https://other:1");
+        let trust = settings.trust.unwrap();
+        assert_eq!(trust.ca_certificate, Some("/block/ca.pem".into()));
+        assert_eq!(trust.client_certificate, Some("/env/me.pem".into()));
+        let plain = config.with("endpoint", "http://other:1");
+        assert_eq!(resolve(&plain, from()).unwrap().unwrap().trust, None);
+    }
+
+    #[test]
     fn every_refusal_points_at_its_attribute() {
         for (name, value) in [
-            ("endpoint", "https://127.0.0.1:1"),
+            ("endpoint", "https://127.0.0.1:1/path"),
             ("endpoint", "127.0.0.1:1"),
             ("endpoint", "http://host/path"),
             ("endpoint", "http://user:pw@host"),

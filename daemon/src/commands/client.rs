@@ -3,6 +3,7 @@
 
 use super::Common;
 use crate::config::{Config, Environment};
+use crate::http_client::{Trust, trusting};
 use crate::store::ROOT_TOKEN_FILE;
 use reqwest::{Method, StatusCode};
 use runnel_api::{ErrorCode, Operation, OperationId, Problem, Secret};
@@ -23,8 +24,10 @@ const IDLE: Duration = Duration::from_secs(15);
 /// Where the daemon is and how to be let in.
 #[derive(Clone, Debug)]
 pub struct Connection {
-    /// `http://HOST:PORT` without a path.
+    /// `http://HOST:PORT` or `https://…` without a path.
     pub endpoint: String,
+    /// Whom the command trusts.
+    pub trust: Trust,
     /// The token.
     pub token: Secret,
     /// Where the token came from, for messages.
@@ -41,9 +44,21 @@ impl Connection {
         config: Option<&Config>,
     ) -> Result<Self, Problem> {
         let given = common.endpoint.as_ref().or(environment.endpoint.as_ref());
+        let either = |option: &Option<PathBuf>, variable: &Option<PathBuf>| {
+            option.clone().or(variable.clone())
+        };
+        let mut trust = Trust {
+            ca_certificate: either(&common.ca_certificate, &environment.ca_certificate),
+            client_certificate: either(&common.client_certificate, &environment.client_certificate),
+        };
         let (endpoint, data_dir) = match (given, config) {
             (Some(given), _) => (checked(given)?, None),
-            (None, Some(config)) => (local(config)?, Some(config.data_dir.clone())),
+            (None, Some(config)) => {
+                // Whoever may read the daemon's settings may trust its certificate.
+                let own = config.tls.as_ref().map(|tls| tls.certificate.clone());
+                trust.ca_certificate = trust.ca_certificate.or(own);
+                (local(config)?, Some(config.data_dir.clone()))
+            }
             (None, None) => return Err(no_token()),
         };
         let (token, token_from) = match (&common.token_file, &environment.token, config) {
@@ -57,6 +72,7 @@ impl Connection {
         };
         Ok(Self {
             endpoint,
+            trust,
             token,
             token_from,
             data_dir,
@@ -75,16 +91,13 @@ fn no_token() -> Problem {
 fn checked(endpoint: &str) -> Result<String, Problem> {
     let wrong = |message: String| {
         Err(Problem::new(ErrorCode::InvalidArgument, message)
-            .hint("write http://HOST:PORT, such as http://127.0.0.1:8083")
+            .hint("write http://HOST:PORT or https://HOST:PORT, such as http://127.0.0.1:8083")
             .field("endpoint"))
     };
     match reqwest::Url::parse(endpoint) {
-        Ok(url) if url.scheme() == "http" && url.has_host() => {
+        Ok(url) if ["http", "https"].contains(&url.scheme()) && url.has_host() => {
             Ok(endpoint.trim_end_matches('/').to_owned())
         }
-        Ok(url) if url.scheme() == "https" => wrong(format!(
-            "{endpoint} asks for TLS, which the daemon does not speak yet"
-        )),
         _ => wrong(format!("{endpoint:?} is no address of a daemon")),
     }
 }
@@ -92,9 +105,14 @@ fn checked(endpoint: &str) -> Result<String, Problem> {
 /// The address that the daemon wrote, or the configured one where none was written yet.
 fn local(config: &Config) -> Result<String, Problem> {
     let file = config.address_file();
+    let scheme = if config.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     match std::fs::read_to_string(&file) {
-        Ok(address) => Ok(format!("http://{}", address.trim())),
-        Err(_) if config.listen.port() != 0 => Ok(format!("http://{}", config.listen)),
+        Ok(address) => Ok(format!("{scheme}://{}", address.trim())),
+        Err(_) if config.listen.port() != 0 => Ok(format!("{scheme}://{}", config.listen)),
         Err(error) => Err(not_running(&format!("{}: {error}", file.display()))),
     }
 }
@@ -131,7 +149,7 @@ pub struct Client {
 impl Client {
     /// A client for this daemon; connects when it asks.
     pub fn new(connection: Connection) -> Result<Self, Problem> {
-        let http = reqwest::Client::builder()
+        let http = trusting(&connection.trust)?
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(IDLE)
             // The token must not travel through a proxy or to where an answer points.
@@ -239,6 +257,13 @@ impl Client {
     fn lost(&self, error: &reqwest::Error) -> Problem {
         let endpoint = &self.connection.endpoint;
         let detail = root_cause(error);
+        if endpoint.starts_with("https://") && error.is_connect() && detail.contains("certificate")
+        {
+            let message = format!("the daemon at {endpoint} cannot be trusted");
+            return Problem::new(ErrorCode::Unavailable, message)
+                .detail(detail)
+                .hint("give the authority of its certificate with --ca-certificate, and in --endpoint a name that the certificate has");
+        }
         if error.is_connect() {
             let message = format!("no daemon answers at {endpoint}");
             return Problem::new(ErrorCode::Unavailable, message)

@@ -39,6 +39,14 @@ pub struct Common {
     /// data folder.
     #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// PEM file with the authority of the daemon's certificate, for an endpoint with https; without
+    /// it the file of `RUNNEL_CA_CERTIFICATE`, or the authorities that this system trusts.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub ca_certificate: Option<PathBuf>,
+    /// PEM file with a certificate to show to the daemon and its private key; without it the file
+    /// of `RUNNEL_CLIENT_CERTIFICATE`.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub client_certificate: Option<PathBuf>,
     /// The daemon's configuration file, to find its data folder.
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,

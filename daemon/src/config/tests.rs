@@ -46,6 +46,14 @@ fn every_key_is_read() {
         jvm = "small"
         [metrics]
         authenticated = false
+        [tls]
+        certificate = "tls/server.pem"
+        private_key = "/etc/x/server.key"
+        client_ca = "tls/clients.pem"
+        [http]
+        hosts = ["Runnel.Example.org"]
+        [audit]
+        records = 5
         "#,
     )
     .unwrap();
@@ -61,6 +69,12 @@ fn every_key_is_read() {
     assert_eq!(config.capacity.mcus, Some(6));
     assert_eq!(config.capacity.jvm, Some(Jvm::Small));
     assert!(!config.metrics.authenticated);
+    let tls = config.tls.unwrap();
+    assert_eq!(tls.certificate, Path::new("/etc/x/tls/server.pem"));
+    assert_eq!(tls.private_key, Path::new("/etc/x/server.key"));
+    assert_eq!(tls.client_ca.unwrap(), Path::new("/etc/x/tls/clients.pem"));
+    assert_eq!(config.http.hosts, ["runnel.example.org"]);
+    assert_eq!(config.audit_records, 5);
 }
 
 #[test]
@@ -80,6 +94,9 @@ fn errors_name_file_and_key_and_say_what_to_do() {
         ("capacity.mcu_memory_mib = 1", vec!["mcu_memory_mib", "256"]),
         ("capacity.mcus = 0", vec!["capacity.mcus", "no limit"]),
         ("[runtimes.\"3.9\"]", vec!["home"]),
+        ("[tls]\ncertificate = \"a\"", vec!["private_key"]),
+        ("http.hosts = [\"a:1\"]", vec!["http.hosts", "without port"]),
+        ("audit.records = 0", vec!["audit.records", "10000000"]),
     ] {
         let error = parse(text).unwrap_err();
         for part in parts {
@@ -92,8 +109,14 @@ fn errors_name_file_and_key_and_say_what_to_do() {
 fn an_address_others_can_reach_must_be_wanted() {
     let error = parse("listen = \"0.0.0.0:8083\"").unwrap_err();
     assert!(error.contains("allow_insecure_remote = true"), "{error}");
-    let config = parse("listen = \"0.0.0.0:8083\"\nallow_insecure_remote = true").unwrap();
-    assert_eq!(config.listen.port(), 8083);
+    assert!(error.contains("[tls]"), "{error}");
+    for wanted in [
+        "allow_insecure_remote = true",
+        "tls = { certificate = \"a\", private_key = \"b\" }",
+    ] {
+        let config = parse(&format!("listen = \"0.0.0.0:8083\"\n{wanted}")).unwrap();
+        assert_eq!(config.listen.port(), 8083);
+    }
 }
 
 #[test]

@@ -152,7 +152,7 @@ pub struct KeyErrors {
 
 /// The client that all workers of a daemon share.
 pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder()
+    crate::http_client::plain()
         // Workers are on loopback; a proxy of the environment must not see their passwords.
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())

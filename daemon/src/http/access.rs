@@ -9,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use http::request::Parts;
+use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use runnel_api::audit::AuditEntry;
 use runnel_api::token::TokenRole;
@@ -16,6 +17,7 @@ use runnel_api::{ErrorCode, Kind, Problem};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
+use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -255,6 +257,7 @@ async fn recorded(api: &Arc<Api>, entry: AuditEntry, next: Next, request: Reques
 /// the answer that says so, once the token is right.
 async fn admit(api: &Api, asked: Asked<'_>) -> Result<Admitted, ApiError> {
     let Asked { route, peer, .. } = asked;
+    check_host(api.hosts.as_deref(), asked.headers)?;
     let rule = route.and_then(|route| api.rules.find(asked.method, route));
     let needs = match rule {
         Some(_) if api.open_metrics && route == Some(METRICS) => Needs::Nothing,
@@ -275,16 +278,17 @@ async fn admit(api: &Api, asked: Asked<'_>) -> Result<Admitted, ApiError> {
     let holder = match login {
         Login::Known(holder) => holder,
         Login::Expired(_) | Login::Unknown => {
-            return Err(match api.failures.failed(peer, Instant::now()) {
-                Err(wait) => too_many(wait),
-                Ok(()) => {
-                    if changes {
-                        let entry = audit::begun(&asked, None);
-                        audit::refused(api, entry, 401, ErrorCode::Unauthenticated).await;
-                    }
-                    stranger(api, peer)
+            if let Err(wait) = api.failures.failed(peer, Instant::now()) {
+                return Err(too_many(wait));
+            }
+            if changes {
+                let mut entry = audit::begun(&asked, None);
+                if let Login::Expired(holder) = &login {
+                    entry.detail = Some(format!("the token {} has expired", holder.name()));
                 }
-            });
+                audit::refused(api, entry, 401, ErrorCode::Unauthenticated).await;
+            }
+            return Err(stranger(api, peer));
         }
     };
     if api.store.claims_use(&holder, now_ms) {
@@ -308,6 +312,38 @@ async fn admit(api: &Api, asked: Asked<'_>) -> Result<Admitted, ApiError> {
         caller: Some(Caller(holder)),
         entry,
     })
+}
+
+/// Refuses a request for a host that a daemon on loopback is not. A web page can make a name of its
+/// own lead to this machine, and its visitor's browser ask us (DNS rebinding); the browser then
+/// names that host. Without `Host` it was no browser.
+fn check_host(known: Option<&[String]>, headers: &HeaderMap) -> Result<(), ApiError> {
+    let (Some(known), Some(host)) = (known, headers.get(header::HOST)) else {
+        return Ok(());
+    };
+    let authority = host
+        .to_str()
+        .ok()
+        .and_then(|host| Authority::from_str(host).ok());
+    let name = authority.as_ref().map_or("", Authority::host);
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    let is_loopback = bare
+        .parse::<IpAddr>()
+        .is_ok_and(|address| address.is_loopback());
+    let is = |known: &str| name.eq_ignore_ascii_case(known);
+    if is_loopback || is("localhost") || known.iter().any(|known| is(known)) {
+        return Ok(());
+    }
+    let problem = Problem::new(
+        ErrorCode::InvalidArgument,
+        "the request is for another host",
+    )
+    .detail(format!("its Host is {host:?}"))
+    .hint("use 127.0.0.1 or localhost, or name the host in runnel.toml: [http] hosts");
+    Err(ApiError::with_status(
+        problem,
+        StatusCode::MISDIRECTED_REQUEST,
+    ))
 }
 
 /// The token of a request. The scheme is case-insensitive (RFC 9110 section 11.1).

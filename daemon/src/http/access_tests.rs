@@ -295,6 +295,39 @@ async fn too_many_wrong_tokens_are_told_to_wait_and_right_ones_are_not() {
     rig.end().await;
 }
 
+#[tokio::test]
+async fn a_request_for_another_host_is_none_of_ours() {
+    let rig = Rig::start().await;
+    let ask = |host: &str| {
+        let request = rig.request(Method::GET, "/api/v1/info");
+        read(request.header("host", host))
+    };
+    for host in [
+        "127.0.0.1",
+        "127.8.8.8:1",
+        "LOCALHOST:8083",
+        "[::1]:8083",
+        "Runnel.example.org:443",
+    ] {
+        assert_eq!(ask(host).await.0, 200, "{host}");
+    }
+    for host in [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "192.0.2.1",
+        "@",
+        "",
+    ] {
+        let (status, body) = ask(host).await;
+        assert_eq!(
+            (status, &body["code"]),
+            (421, &json!("INVALID_ARGUMENT")),
+            "{host}"
+        );
+    }
+    rig.end().await;
+}
+
 const BEGIN: &str = "<!-- permissions: begin -->";
 const END: &str = "<!-- permissions: end -->";
 
@@ -319,7 +352,7 @@ fn permissions() -> String {
     text
 }
 
-/// `UPDATE_DOCS=1` writes it.
+/// `UPDATE_TRANSCRIPTS=1` writes it.
 #[test]
 fn the_documentation_shows_who_may_call_what() {
     let page = format!("{}/../docs/security.md", env!("CARGO_MANIFEST_DIR"));
@@ -327,9 +360,12 @@ fn the_documentation_shows_who_may_call_what() {
     let (before, rest) = text.split_once(BEGIN).unwrap();
     let (found, after) = rest.split_once(END).unwrap();
     let wanted = permissions();
-    if found != wanted && std::env::var_os("UPDATE_DOCS").is_some() {
+    if found != wanted && std::env::var_os("UPDATE_TRANSCRIPTS").is_some() {
         std::fs::write(&page, format!("{before}{BEGIN}{wanted}{END}{after}")).unwrap();
         return;
     }
-    assert_eq!(found, wanted, "UPDATE_DOCS=1 writes docs/security.md");
+    assert_eq!(
+        found, wanted,
+        "UPDATE_TRANSCRIPTS=1 writes docs/security.md"
+    );
 }

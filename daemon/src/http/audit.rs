@@ -158,7 +158,11 @@ pub async fn refused(api: &Api, mut entry: AuditEntry, status: u16, code: ErrorC
     entry.status = Some(status);
     entry.code = Some(code);
     if skipped > 0 {
-        entry.detail = Some(format!("{skipped} refused before this one are not here"));
+        let skipped = format!("{skipped} refused before this one are not here");
+        entry.detail = Some(match entry.detail {
+            Some(detail) => format!("{detail}; {skipped}"),
+            None => skipped,
+        });
     }
     record(api, entry).await;
 }

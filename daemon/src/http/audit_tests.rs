@@ -6,7 +6,7 @@ use crate::store::AuditFilter;
 use http::Method;
 use runnel_api::audit::{Actor, AuditEntry, FieldChange};
 use runnel_api::object::Generation;
-use runnel_api::token::TokenRole;
+use runnel_api::token::{CreateToken, TokenRole};
 use runnel_api::{ErrorCode, Kind, Name};
 use serde_json::{Value, json};
 
@@ -124,6 +124,17 @@ async fn tokens_are_recorded_without_their_texts_and_refusals_with_their_reason(
     let refused = last(&rig);
     assert_eq!(refused.status, Some(401));
     assert_eq!(refused.actor, Actor::Stranger);
+
+    let old = CreateToken {
+        name: Name::parse("old").unwrap(),
+        role: TokenRole::Admin,
+        expires_seconds: Some(1),
+        pass_roles: Vec::new(),
+    };
+    let old = rig.store.create_token(&old, 0).unwrap();
+    assert_eq!(read(bare(old.token.expose())).await.0, 401);
+    let refused = last(&rig);
+    assert_eq!(refused.detail.as_deref(), Some("the token old has expired"));
 
     read(rig.request(Method::DELETE, "/api/v1/tokens/ci")).await;
     let revoked = last(&rig);

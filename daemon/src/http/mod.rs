@@ -37,6 +37,9 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod throttle;
+mod tls;
+#[cfg(test)]
+mod tls_tests;
 mod tokens;
 #[cfg(test)]
 mod upload_tests;
@@ -45,6 +48,7 @@ mod worker_configurations;
 pub use plugins::STAGED_KEPT;
 pub use preview::{Inputs, Resolver};
 pub use server::{Bound, bind, serve};
+pub use tls::{Tls, TlsError};
 
 use crate::logs::WorkerLogs;
 use crate::metrics::Metrics;
@@ -145,6 +149,9 @@ pub struct Parts {
     pub figures: Arc<dyn seams::Figures>,
     /// Whether `/metrics` answers without a token.
     pub open_metrics: bool,
+    /// Names that requests may be for, besides those of the loopback; none when any will do, as
+    /// behind an address that others can reach.
+    pub hosts: Option<Vec<String>>,
     /// Bounds.
     pub limits: Limits,
 }

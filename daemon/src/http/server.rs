@@ -1,6 +1,7 @@
 //! The listener: bounded connections, bounded waits, an end that lets requests finish.
 
 use super::access::Peer;
+use super::tls::Tls;
 use super::{Api, router};
 use axum::Router;
 use http::{HeaderValue, Request, header};
@@ -16,8 +17,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower::Service as _;
 
@@ -44,9 +46,10 @@ pub async fn bind(listen: SocketAddr, address_file: &Path) -> io::Result<Bound> 
     Ok(Bound { listener, address })
 }
 
-/// Answers requests until `shutdown`, then lets those under way finish for a bounded time.
+/// Answers requests, over TLS where there is a certificate, until `shutdown`, then lets those under way finish for a bounded time.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Tls>,
     api: Arc<Api>,
     shutdown: impl Future<Output = ()> + Send,
 ) {
@@ -70,10 +73,33 @@ pub async fn serve(
                 }
             },
         };
-        let served = graceful.watch(connection(stream, peer, router.clone(), &api));
+        // Answers are small; waiting for more to send would only delay them.
+        let _ = stream.set_nodelay(true);
+        let acceptor = tls.as_ref().map(|tls| tls.acceptor(Instant::now()));
+        let (router, api) = (router.clone(), api.clone());
+        let watcher = graceful.watcher();
         tokio::spawn(async move {
             let _place = place;
-            if let Err(error) = served.await {
+            let served = match acceptor {
+                None => watcher.watch(connection(stream, peer, router, &api)).await,
+                Some(acceptor) => {
+                    let shaken = acceptor.accept(stream);
+                    match tokio::time::timeout(api.limits.header_timeout, shaken).await {
+                        Ok(Ok(stream)) => {
+                            watcher.watch(connection(stream, peer, router, &api)).await
+                        }
+                        Ok(Err(error)) => {
+                            tracing::debug!(peer = %peer.0, %error, "no TLS came about");
+                            return;
+                        }
+                        Err(_) => {
+                            tracing::debug!(peer = %peer.0, "TLS did not come about in time");
+                            return;
+                        }
+                    }
+                }
+            };
+            if let Err(error) = served {
                 tracing::debug!(%error, "a connection ended early");
             }
         });
@@ -90,14 +116,12 @@ pub async fn serve(
 
 /// One connection: bounded in the size of a request's head and in the number of requests, so that
 /// nobody holds one for good.
-fn connection(
-    stream: TcpStream,
+fn connection<Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: Stream,
     peer: Peer,
     router: Router,
     api: &Api,
-) -> impl GracefulConnection<Error = hyper::Error> + Send + use<> {
-    // Answers are small; waiting for more to send would only delay them.
-    let _ = stream.set_nodelay(true);
+) -> impl GracefulConnection<Error = hyper::Error> + Send + use<Stream> {
     let left = AtomicU32::new(api.limits.requests_max);
     let service = service_fn(move |mut request: Request<Incoming>| {
         let is_last = left.fetch_sub(1, Ordering::Relaxed) <= 1;

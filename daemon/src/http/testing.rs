@@ -4,7 +4,7 @@
 use super::seams::{
     ByteStream, DeriveRequest, Deriver, Figures, Host, Live, LiveStatus, PluginContents, Stop, Wake,
 };
-use super::{Api, Limits, Parts, bind, serve};
+use super::{Api, Limits, Parts, Tls, bind, serve};
 use crate::logs::{WorkerLog, WorkerLogs};
 use crate::metrics::{Metrics, Snapshot};
 use crate::store::{ROOT_TOKEN_FILE, Store, StoreError, now_ms};
@@ -209,6 +209,14 @@ impl Rig {
     }
 
     pub async fn with(limits: Limits, open_metrics: bool) -> Self {
+        Self::made(limits, open_metrics, None).await
+    }
+
+    pub async fn with_tls(limits: Limits, tls: Tls) -> Self {
+        Self::made(limits, false, Some(tls)).await
+    }
+
+    async fn made(limits: Limits, open_metrics: bool, tls: Option<Tls>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let store = Store::open(&data).unwrap();
@@ -232,12 +240,13 @@ impl Rig {
             metrics: Metrics::new().unwrap(),
             figures: rooms.clone(),
             open_metrics,
+            hosts: Some(vec!["runnel.example.org".to_owned()]),
             limits,
         });
         let any = "127.0.0.1:0".parse().unwrap();
         let bound = bind(any, &data.join("address")).await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let served = tokio::spawn(serve(bound.listener, api.clone(), async {
+        let served = tokio::spawn(serve(bound.listener, tls, api.clone(), async {
             let _ = stopped.await;
         }));
         let token = std::fs::read_to_string(data.join(ROOT_TOKEN_FILE)).unwrap();
@@ -248,7 +257,7 @@ impl Rig {
             folder,
             address: bound.address,
             token: token.trim().to_owned(),
-            client: Client::new(),
+            client: crate::http_client::plain().build().unwrap(),
             stop: Some(stop),
             served,
         }

@@ -410,7 +410,7 @@ async fn a_slow_client_is_cut_off() {
     // Half a body.
     let mut slow = tokio::net::TcpStream::connect(rig.address).await.unwrap();
     let head = format!(
-        "PUT /api/v1/roles/a HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
+        "PUT /api/v1/roles/a HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\
          content-type: application/json\r\ncontent-length: 10\r\n\r\n{{",
         rig.token
     );

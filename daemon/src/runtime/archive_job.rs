@@ -164,7 +164,7 @@ fn advertised(line: &str) -> Option<String> {
 
 /// Loads what a worker's first calls load: lists the connectors and validates one of them.
 async fn exercise(address: &str, password: &str) -> Result<(), reqwest::Error> {
-    let client = reqwest::Client::builder()
+    let client = crate::http_client::plain()
         .no_proxy()
         .timeout(CALL_MAX)
         .build()?;

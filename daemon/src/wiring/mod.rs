@@ -166,6 +166,7 @@ fn worker_log(file: &Path) -> Option<WorkerLog> {
 pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result<()> {
     failpoint::watch(&config.data_dir);
     let store = Store::open(&config.data_dir)?;
+    store.keep_audit(config.audit_records);
     let registry = registry(&config, environment).await;
     let infos: Vec<RuntimeInfo> = registry
         .runtimes
@@ -243,6 +244,7 @@ pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result
         metrics,
         figures: Arc::new(figures),
         open_metrics: !config.metrics.authenticated,
+        hosts: (config.listen.ip().is_loopback()).then(|| config.http.hosts.clone()),
         limits: http::Limits::default(),
     });
     let sweeping = tokio::spawn(sweep_logs(fleet, config.logs, ending.token.clone()));
@@ -268,6 +270,7 @@ async fn serve(
     reconciler: &Reconciler,
     ending: &Ending,
 ) -> anyhow::Result<()> {
+    let tls = config.tls.clone().map(http::Tls::open).transpose()?;
     let bound = http::bind(config.listen, &config.address_file())
         .await
         .with_context(|| format!("cannot listen at {}", config.listen))?;
@@ -278,7 +281,7 @@ async fn serve(
     });
     let sweeping = tokio::spawn(sweep(api.clone(), ending.token.clone()));
     tokio::spawn(end_at_signal(ending.token.clone()));
-    http::serve(bound.listener, api, ending.token.cancelled()).await;
+    http::serve(bound.listener, tls, api, ending.token.cancelled()).await;
     ending.token.cancel();
     reconciling
         .await
