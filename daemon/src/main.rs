@@ -182,6 +182,7 @@ fn doctor(common: &Common, environment: &Environment) -> Result<(), Problem> {
     let config = of_file(common, environment)?;
     let mut checks = commands::checks(&config, environment);
     checks.extend(runtime_checks(&config));
+    checks.extend(commands::protections(&config, environment));
     let (text, fine) = commands::print_checks(&checks);
     print!("{text}");
     if fine {

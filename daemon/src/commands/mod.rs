@@ -7,6 +7,7 @@ mod client;
 mod decisions;
 mod doctor;
 mod logs;
+mod protections;
 mod restart;
 mod status;
 mod stop;
@@ -19,6 +20,7 @@ pub use audit::AuditArgs;
 pub use client::{Client, Connection};
 pub use doctor::{Check, Verdict, checks, print as print_checks};
 pub use logs::Which;
+pub use protections::protections;
 pub use token::TokenCommand;
 
 use crate::config::{Config, Environment, Overrides};

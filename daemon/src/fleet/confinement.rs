@@ -255,7 +255,7 @@ pub(super) fn give_up_capabilities() -> io::Result<()> {
 }
 
 /// The files by which names are found may be replaced under a running worker, which a rule for a file does not
-/// survive: where they are links, their folder is named. In `/etc` itself that would show root's secrets to root's
+/// survive: where they are links out of `/etc`, their folder is named. In `/etc` itself that would show root's secrets to root's
 /// worker; another user sees there what everybody sees.
 fn names() -> Vec<PathBuf> {
     if !rustix::process::geteuid().is_root() {
@@ -288,7 +288,7 @@ fn java_home(java: &Path) -> (Option<PathBuf>, BTreeSet<PathBuf>) {
 }
 
 /// Whether a file is run by an interpreter (execve(2)).
-pub(crate) fn is_script(program: &Path) -> bool {
+pub fn is_script(program: &Path) -> bool {
     let mut head = [0; 2];
     File::open(program)
         .and_then(|mut file| file.read_exact(&mut head))

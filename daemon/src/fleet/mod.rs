@@ -30,7 +30,7 @@ pub mod usage;
 mod watch;
 mod worker_properties;
 
-pub use confinement::{WorkerAccess, landlock};
+pub use confinement::{WorkerAccess, is_script, landlock};
 pub use connect_rest::{ConnectClient, RestError};
 pub use isolation::{Isolation, IsolationLevel};
 pub use launch::{

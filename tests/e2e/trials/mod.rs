@@ -3,6 +3,7 @@
 mod change;
 mod examples;
 mod flow;
+mod exploits;
 mod host;
 mod kills;
 mod logs;
@@ -38,6 +39,10 @@ pub const ALL: &[(&str, TrialFn)] = &[
     (
         "archives_that_are_unsafe_or_empty_are_refused_at_plan",
         refusals::archives,
+    ),
+    (
+        "configurations_that_attack_the_host_are_refused_at_plan",
+        exploits::at_plan,
     ),
     (
         "each_way_of_not_reaching_the_daemon_has_one_clear_error",
