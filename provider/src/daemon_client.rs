@@ -452,16 +452,16 @@ fn innermost(error: &reqwest::Error) -> String {
 fn is_distrust(error: &reqwest::Error) -> bool {
     let mut cause = error.source();
     while let Some(next) = cause {
-        // An I/O error does not give the error in it as its source.
-        let inner = next
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
-            .and_then(|inner| inner.downcast_ref());
-        let found = inner.or_else(|| next.downcast_ref::<rustls::Error>());
-        if let Some(rustls::Error::InvalidCertificate(_)) = found {
+        if let Some(rustls::Error::InvalidCertificate(_)) = next.downcast_ref() {
             return true;
         }
-        cause = next.source();
+        // An I/O error passes over the error in it when it is asked for its source.
+        let inner = next.downcast_ref::<std::io::Error>();
+        let inner = inner.and_then(std::io::Error::get_ref);
+        cause = match inner {
+            Some(inner) => Some(inner),
+            None => next.source(),
+        };
     }
     false
 }

@@ -119,8 +119,8 @@ fn object_of(path: &str) -> (Option<Kind>, Option<Name>) {
     };
     let mut segments = rest.split('/');
     let segment = segments.next();
-    let kinds = Kind::ALL.into_iter();
-    let kind = kinds.filter(|kind| Some(kind.segment()) == segment).next();
+    let mut kinds = Kind::ALL.into_iter();
+    let kind = kinds.find(|kind| Some(kind.segment()) == segment);
     let name = segments.next().and_then(|name| Name::parse(name).ok());
     (kind, name)
 }

@@ -16,7 +16,8 @@ pub struct ApiError {
     problem: Problem,
     /// Set where HTTP has a more exact status than the code's.
     status: Option<StatusCode>,
-    header: Option<(HeaderName, HeaderValue)>,
+    /// Boxed, as few have one.
+    header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 impl ApiError {
@@ -31,7 +32,7 @@ impl ApiError {
 
     /// With a header besides.
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.header = Some((name, value));
+        self.header = Some(Box::new((name, value)));
         self
     }
 
@@ -84,7 +85,8 @@ impl IntoResponse for ApiError {
         let code = self.problem.code;
         let mut response = (status, Json(self.problem)).into_response();
         response.extensions_mut().insert(Refused(code));
-        if let Some((name, value)) = self.header {
+        if let Some(header) = self.header {
+            let (name, value) = *header;
             response.headers_mut().insert(name, value);
         }
         if status == StatusCode::UNAUTHORIZED {
