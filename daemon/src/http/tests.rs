@@ -74,15 +74,19 @@ async fn specifications_are_checked_before_anything_is_stored() {
         ),
         (
             "kafka-clusters/a",
-            json!({"bootstrap_servers": "a:1", "encryption_in_transit": {"type": "TLS"}}),
-            "NOT_SUPPORTED",
-            "encryption_in_transit.type",
+            json!({
+                "bootstrap_servers": "a:1",
+                "encryption_in_transit": {"type": "TLS"},
+                "client_authentication": {"type": "MTLS", "certificate": "x"},
+            }),
+            "INVALID_ARGUMENT",
+            "client_authentication.certificate",
         ),
         (
             "kafka-clusters/a",
             json!({"bootstrap_servers": "a:1", "client_authentication": {"type": "AWS_MSK_IAM"}}),
-            "NOT_SUPPORTED",
-            "client_authentication.type",
+            "INVALID_ARGUMENT",
+            "encryption_in_transit.type",
         ),
         (
             "worker-configurations/a",
@@ -127,7 +131,7 @@ async fn specifications_are_checked_before_anything_is_stored() {
     }
     let secret = json!({"spec": {"bootstrap_servers": "a:1"}, "secrets": {"password": "x"}});
     let (status, body) = rig.put("/api/v1/kafka-clusters/a", &secret).await;
-    assert_eq!((status, &body["code"]), (422, &json!("NOT_SUPPORTED")));
+    assert_eq!((status, &body["code"]), (400, &json!("INVALID_ARGUMENT")));
     assert_eq!(rig.rooms.wakes.load(Ordering::SeqCst), 0);
     rig.end().await;
 }
