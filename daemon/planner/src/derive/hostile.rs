@@ -53,7 +53,7 @@ const RULES: [Rule; 12] = [
     Rule {
         keys: &["plugin.path"],
         allowed: Allowed::Nothing,
-        message: "where plugins are is not a connector's to say",
+        message: "a connector may not say where plugins are",
         detail: "the key makes a worker load classes from a folder of the configuration's choice",
         hint: "declare the archive as a runnel_plugin and name it in `plugins`",
     },
