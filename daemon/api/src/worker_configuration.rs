@@ -48,8 +48,10 @@ impl WorkerConfigurationSpec {
                 return Some((required, format!("the property {required} is required")));
             }
         }
-        self.properties.keys().find_map(|key| {
-            refusal(key).map(|reason| (key.as_str(), format!("the property {key} {reason}")))
+        self.properties.iter().find_map(|(key, value)| {
+            refusal(key)
+                .or_else(|| names_a_provider(value).then_some(REFERENCE))
+                .map(|reason| (key.as_str(), format!("the property {key} {reason}")))
         })
     }
 }
@@ -144,6 +146,30 @@ const CONSUMER_KEYS: [&str; 19] = [
     "value.deserializer",
 ];
 
+/// Why a value with a reference is refused.
+const REFERENCE: &str =
+    "refers to a config provider; a worker has none but that for a connector's own secret files";
+
+/// Whether a value has a reference to a config provider (KIP-297): `${provider:key}` or
+/// `${provider:path:key}`. The worker would resolve it, or what a converter makes of its settings.
+fn names_a_provider(value: &str) -> bool {
+    value.split("${").skip(1).any(|rest| {
+        rest.split_once('}')
+            .is_some_and(|(inside, _)| inside.contains(':'))
+    })
+}
+
+/// Whether a property gives a worker, or something in it, config providers: a converter that reads
+/// its settings as Kafka does takes them below its own prefix too.
+fn gives_providers(key: &str) -> bool {
+    const NAME: &str = "config.providers";
+    let ends = std::iter::once(0).chain(key.match_indices('.').map(|(at, _)| at + 1));
+    ends.into_iter().any(|at| {
+        let rest = key[at..].strip_prefix(NAME);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
+}
+
 fn refusal(key: &str) -> Option<&'static str> {
     if let Some(rest) = key.strip_prefix("producer.") {
         return (!PRODUCER_KEYS.contains(&rest))
@@ -154,6 +180,7 @@ fn refusal(key: &str) -> Option<&'static str> {
             .then_some("is not among the consumer settings that may be set");
     }
     let owned = REFUSED_KEYS.contains(&key)
+        || gives_providers(key)
         || REFUSED_PREFIXES
             .iter()
             .any(|prefix| key.starts_with(prefix));
@@ -200,6 +227,33 @@ mod tests {
             properties: BTreeMap::new(),
         };
         assert_eq!(without.refused().map(|r| r.0), Some("key.converter"));
+    }
+
+    #[test]
+    fn config_providers_are_refused_by_key_and_by_value() {
+        for (key, value) in [
+            ("config.providers", "env"),
+            ("config.providers.env.class", "x.EnvVarConfigProvider"),
+            ("key.converter.config.providers", "env"),
+            ("key.converter.config.providers.env.class", "x"),
+            ("producer.config.providers", "env"),
+            ("value.converter.schemas.cache.size", "${env:HOME}"),
+            ("key.converter.x", "${dir:/etc:passwd}"),
+            ("offset.flush.interval.ms", "1${file:/etc/passwd:root}"),
+            ("producer.acks", "${}${sys:user.name}"),
+        ] {
+            let spec = spec(&[(key, value)]);
+            let (field, reason) = spec.refused().unwrap_or_else(|| panic!("{key} = {value}"));
+            assert_eq!(field, key);
+            assert!(!reason.contains(value) || value.len() < 4, "{reason}");
+        }
+        for (key, value) in [
+            ("key.converter.x", "${topic}"),
+            ("key.converter.x", "${a"),
+            ("key.converter.my.config.providers2", "x"),
+        ] {
+            assert_eq!(spec(&[(key, value)]).refused(), None, "{key}");
+        }
     }
 
     #[test]

@@ -98,7 +98,9 @@ pub fn is_managed(key: &str) -> bool {
         .iter()
         .find_map(|client| key.strip_prefix(client))
         .is_some_and(|rest| CLIENT.contains(&rest) || starts_with_any(rest, CLIENT_PREFIXES));
-    of_client || KEYS.contains(&key) || starts_with_any(key, PREFIXES)
+    // Those below a converter's prefix too.
+    let gives_providers = key.contains(".config.providers");
+    of_client || gives_providers || KEYS.contains(&key) || starts_with_any(key, PREFIXES)
 }
 
 fn starts_with_any(key: &str, prefixes: &[&str]) -> bool {
