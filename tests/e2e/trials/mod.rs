@@ -58,6 +58,10 @@ pub const ALL: &[(&str, TrialFn)] = &[
         secrets::wrong_password,
     ),
     (
+        "another_key_restarts_nothing_and_another_password_reaches_the_tasks",
+        secrets::rotated,
+    ),
+    (
         "an_edit_changes_in_place_and_keeps_the_position",
         change::in_place,
     ),

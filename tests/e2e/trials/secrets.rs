@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use e2e::hcl::Seed;
+use e2e::process::wait_for;
 use e2e::world::{World, grep};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -148,5 +149,82 @@ pub fn wrong_password(world: &mut World) -> Result<()> {
     terraform.plan()?.expect(0)?;
     terraform.destroy()?.expect(0)?;
     world.rig.mariadb("DROP DATABASE locked")?;
+    Ok(())
+}
+
+/// Another sealing key changes nothing for who runs; another password in `config_wo` reaches the tasks, which go on where
+/// they were, and the file with the old one goes.
+pub fn rotated(world: &mut World) -> Result<()> {
+    const FIRST: &str = "First-password-8Kd2";
+    const SECOND: &str = "Second-password-5Wq9";
+    const LIMIT: Duration = Duration::from_secs(60);
+    world.rig.mariadb(&format!(
+        "CREATE DATABASE turned; CREATE TABLE turned.t (id INT PRIMARY KEY); INSERT INTO turned.t VALUES (1); \
+         CREATE USER 'turner'@'%' IDENTIFIED BY '{FIRST}'; \
+         GRANT SELECT, RELOAD, SHOW DATABASES, REPLICATION SLAVE, REPLICATION CLIENT, LOCK TABLES ON *.* TO 'turner'@'%'"
+    ))?;
+    let config = [("database.user", "turner")];
+    let hcl = |world: &World, password: &str, version: u32| {
+        Seed {
+            config: &config,
+            password_version: version,
+            ..Seed::new("turned", "turned", password)
+        }
+        .hcl(world)
+    };
+    let terraform = world.terraform("turned", &hcl(world, FIRST, 1)?)?;
+    terraform.apply()?.expect(0)?;
+    world.record_with("turned.turned.t", "id=1", LIMIT)?;
+
+    let fleets = world.daemon.data().join("fleets");
+    let (pids, files) = (world.daemon.worker_pids("turned")?, grep(&fleets, FIRST)?);
+    ensure!(files.len() == 1, "the password stands in {files:?}");
+    let key = std::fs::read(world.daemon.data().join("sealing.key"))?;
+    let told = world.daemon.runnel(&["rotate-key"])?;
+    ensure!(told.contains("sealing.key is new"), "{told}");
+    let new = std::fs::read(world.daemon.data().join("sealing.key"))?;
+    ensure!(new != key, "the key is the old one");
+    terraform.plan()?.expect(0)?;
+    world.daemon.kill()?;
+    world.daemon.spawn()?;
+    terraform.plan()?.expect(0)?;
+    world.rig.mariadb("INSERT INTO turned.t VALUES (2)")?;
+    world.record_with("turned.turned.t", "id=2", LIMIT)?;
+    let object = world.daemon.get("/api/v1/connectors/turned")?;
+    ensure!(object["generation"] == 1, "{object}");
+    wait_for("the workers to be taken over", LIMIT, || {
+        Ok(world.daemon.worker_pids("turned")? == pids)
+    })?;
+    ensure!(
+        grep(&fleets, FIRST)? == files,
+        "the secret file is another one"
+    );
+
+    world
+        .rig
+        .mariadb(&format!("ALTER USER 'turner'@'%' IDENTIFIED BY '{SECOND}'"))?;
+    terraform.write(&hcl(world, SECOND, 2)?)?;
+    terraform.plan()?.expect(2)?.says("1 to change")?;
+    terraform.apply()?.expect(0)?;
+    terraform.plan()?.expect(0)?;
+    let found = grep(&fleets, SECOND)?;
+    ensure!(
+        found.len() == 1 && found != files,
+        "the new password stands in {found:?}"
+    );
+    let left = grep(&fleets, FIRST)?;
+    ensure!(left.is_empty(), "the old password stands in {left:?}");
+    // A task that logged in before would go on with the old password; from here on it cannot.
+    world.daemon.runnel(&["restart", "turned"])?;
+    world.rig.mariadb("INSERT INTO turned.t VALUES (3)")?;
+    let all = world.record_with("turned.turned.t", "id=3", LIMIT)?;
+    ensure!(
+        all.lines().count() == 3,
+        "rows were read again or lost: {all}"
+    );
+    terraform.destroy()?.expect(0)?;
+    world
+        .rig
+        .mariadb("DROP USER 'turner'@'%'; DROP DATABASE turned")?;
     Ok(())
 }
