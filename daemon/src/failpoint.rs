@@ -37,13 +37,18 @@ mod point {
     const FILE: &str = "failpoint";
 
     /// Points outside the reconciler: writes of the API, and what a shim does in its life.
-    const OTHERS: [&str; 14] = [
+    const OTHERS: [&str; 19] = [
         "before:commit-put",
         "after:commit-put",
         "before:answer-put",
         "before:commit-delete",
         "after:commit-delete",
         "before:answer-delete",
+        "after:write-sealing-key",
+        "before:commit-sealing-key",
+        "after:commit-sealing-key",
+        "after:overwrite-sealing-key",
+        "after:replace-sealing-key",
         "before:shim-name-itself",
         "before:shim-spawn",
         "before:shim-name-worker",

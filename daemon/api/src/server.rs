@@ -50,6 +50,20 @@ pub struct HostCapacity {
     pub connectors: BTreeMap<Name, u32>,
 }
 
+/// The answer to `POST /api/v1/sealing-key/rotate`: what is sealed with another key now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealingKeyRotation {
+    /// Secrets of objects: values of `config_wo`, passwords of Kafka clusters.
+    pub secrets: u64,
+    /// Generations whose fingerprint was computed again.
+    pub generations: u64,
+    /// Passwords of connectors' users on brokers.
+    pub passwords: u64,
+    /// Whether the new key's file is in the old one's place. If not, both are in the data folder,
+    /// and the daemon's next start does it.
+    pub old_key_removed: bool,
+}
+
 /// One registered runtime.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuntimeInfo {

@@ -9,6 +9,7 @@ mod doctor;
 mod logs;
 mod protections;
 mod restart;
+mod rotate_key;
 mod status;
 mod stop;
 mod table;
@@ -87,6 +88,15 @@ pub enum ClientCommand {
         #[arg(long, value_name = "ID")]
         worker: Option<String>,
     },
+    /// Gives a connector's user on the broker another password, starts its workers anew with it and
+    /// waits until they run.
+    Rotate {
+        /// The connector.
+        #[arg(value_parser = parse_name)]
+        name: Name,
+    },
+    /// Gives the daemon another key for the secrets in its store; nothing restarts for it.
+    RotateKey,
     /// Makes, lists and revokes tokens of the API.
     #[command(subcommand)]
     Token(TokenCommand),
@@ -191,6 +201,8 @@ async fn execute(
             let request = RestartRequest { task, worker };
             restart::restart(&client, &name, &request, out).await
         }
+        ClientCommand::Rotate { name } => restart::rotate(&client, &name, out).await,
+        ClientCommand::RotateKey => rotate_key::rotate_key(&client, out).await,
         ClientCommand::Token(command) => token::run(&client, command, out).await,
         ClientCommand::Audit(args) => audit::print(&client, &args, out).await,
         ClientCommand::Stop { all } => stop::stop(&client, all, out).await,

@@ -159,6 +159,7 @@ fn each_role_may_do_what_people_expect_of_its_name() {
             "GET /api/v1/audit",
             "GET /api/v1/audit/verification",
             "GET /api/v1/tokens",
+            "POST /api/v1/sealing-key/rotate",
             "POST /api/v1/shutdown",
             "POST /api/v1/tokens",
         ]

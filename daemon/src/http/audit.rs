@@ -112,7 +112,7 @@ pub fn begun(asked: &Asked<'_>, holder: Option<&Holder>) -> AuditEntry {
     }
 }
 
-/// Kind and name in `/api/v1/{segment}/{name}…`.
+/// Kind and name in `/api/v1/{segment}/{name}…`; tokens have names and are of no kind.
 fn object_of(path: &str) -> (Option<Kind>, Option<Name>) {
     let Some(rest) = path.strip_prefix("/api/v1/") else {
         return (None, None);
@@ -121,8 +121,9 @@ fn object_of(path: &str) -> (Option<Kind>, Option<Name>) {
     let segment = segments.next();
     let mut kinds = Kind::ALL.into_iter();
     let kind = kinds.find(|kind| Some(kind.segment()) == segment);
-    let name = segments.next().and_then(|name| Name::parse(name).ok());
-    (kind, name)
+    let is_named = kind.is_some() || segment == Some("tokens");
+    let name = segments.next().filter(|_| is_named);
+    (kind, name.and_then(|name| Name::parse(name).ok()))
 }
 
 /// The entry of a request that was let in, with what its handler knows.

@@ -27,6 +27,7 @@ mod restart;
 mod roles;
 #[cfg(test)]
 mod scaling_tests;
+mod sealing_key;
 pub mod seams;
 mod server;
 #[cfg(test)]
@@ -255,6 +256,7 @@ fn routes() -> Vec<Route> {
     routes.extend(connectors::routes());
     routes.extend(operations::routes());
     routes.extend(tokens::routes());
+    routes.extend(sealing_key::routes());
     routes.extend(audit::routes());
     routes
 }

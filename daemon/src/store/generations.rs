@@ -3,8 +3,8 @@
 
 use super::objects::{head, require};
 use super::operations::{self, Advance};
-use super::rows::{from_json, int};
-use super::seal::{Place, Sealed};
+use super::rows::{from_json, int, uint};
+use super::seal::{Place, Sealed, Sealer};
 use super::{Declared, Store, StoreError};
 use runnel_api::object::Generation;
 use runnel_api::plugin::{ContentRef, Sha256Hex};
@@ -180,24 +180,7 @@ impl Store {
         place: Place<'_>,
         secrets: &BTreeMap<String, Secret>,
     ) -> Result<(), StoreError> {
-        for (key, secret) in secrets {
-            let sealed = self.inner.sealer.seal(place, key, secret);
-            let sealed = sealed.map_err(|error| StoreError::Secret(error.to_string()))?;
-            tx.execute(
-                "INSERT INTO sealed (kind, name, generation, key, nonce, ciphertext)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![
-                    place.kind.singular(),
-                    place.name.as_str(),
-                    int(place.generation.0),
-                    key,
-                    sealed.nonce,
-                    sealed.ciphertext
-                ],
-            )
-            .map_err(StoreError::Sql)?;
-        }
-        Ok(())
+        seal_all(tx, &self.sealer(), place, secrets)
     }
 
     pub(super) fn open_all(
@@ -205,32 +188,125 @@ impl Store {
         tx: &Connection,
         place: Place<'_>,
     ) -> Result<BTreeMap<String, Secret>, StoreError> {
-        let sql = "SELECT key, nonce, ciphertext FROM sealed
-                   WHERE kind = ?1 AND name = ?2 AND generation = ?3";
-        let mut statement = tx.prepare_cached(sql).map_err(StoreError::Sql)?;
-        let numbers = params![
-            place.kind.singular(),
-            place.name.as_str(),
-            int(place.generation.0)
-        ];
-        let rows = statement
-            .query_map(numbers, |row| {
-                let sealed = Sealed {
-                    nonce: row.get(1)?,
-                    ciphertext: row.get(2)?,
-                };
-                Ok((row.get::<_, String>(0)?, sealed))
-            })
-            .map_err(StoreError::Sql)?;
-        let mut secrets = BTreeMap::new();
-        for row in rows {
-            let (key, sealed) = row.map_err(StoreError::Sql)?;
-            let opened = self.inner.sealer.open(place, &key, &sealed);
-            let opened = opened.map_err(|error| StoreError::Secret(error.to_string()))?;
-            secrets.insert(key, opened);
-        }
-        Ok(secrets)
+        open_all(tx, &self.sealer(), place)
     }
+}
+
+fn seal_all(
+    tx: &Connection,
+    sealer: &Sealer,
+    place: Place<'_>,
+    secrets: &BTreeMap<String, Secret>,
+) -> Result<(), StoreError> {
+    for (key, secret) in secrets {
+        let sealed = sealer.seal(place, key, secret);
+        let sealed = sealed.map_err(|error| StoreError::Secret(error.to_string()))?;
+        tx.execute(
+            "INSERT INTO sealed (kind, name, generation, key, nonce, ciphertext)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                place.kind.singular(),
+                place.name.as_str(),
+                int(place.generation.0),
+                key,
+                sealed.nonce,
+                sealed.ciphertext
+            ],
+        )
+        .map_err(StoreError::Sql)?;
+    }
+    Ok(())
+}
+
+fn open_all(
+    tx: &Connection,
+    sealer: &Sealer,
+    place: Place<'_>,
+) -> Result<BTreeMap<String, Secret>, StoreError> {
+    let sql = "SELECT key, nonce, ciphertext FROM sealed
+               WHERE kind = ?1 AND name = ?2 AND generation = ?3";
+    let mut statement = tx.prepare_cached(sql).map_err(StoreError::Sql)?;
+    let numbers = params![
+        place.kind.singular(),
+        place.name.as_str(),
+        int(place.generation.0)
+    ];
+    let rows = statement
+        .query_map(numbers, |row| {
+            let sealed = Sealed {
+                nonce: row.get(1)?,
+                ciphertext: row.get(2)?,
+            };
+            Ok((row.get::<_, String>(0)?, sealed))
+        })
+        .map_err(StoreError::Sql)?;
+    let mut secrets = BTreeMap::new();
+    for row in rows {
+        let (key, sealed) = row.map_err(StoreError::Sql)?;
+        let opened = sealer.open(place, &key, &sealed);
+        let opened = opened.map_err(|error| StoreError::Secret(error.to_string()))?;
+        secrets.insert(key, opened);
+    }
+    Ok(secrets)
+}
+
+/// Seals the secrets of every generation anew and computes its fingerprint again, for a rotation of
+/// the sealing key. Answers how many generations and secrets there are.
+pub(super) fn reseal(
+    tx: &Connection,
+    old: &Sealer,
+    new: &Sealer,
+) -> Result<(u64, u64), StoreError> {
+    let sql = "SELECT g.kind, g.name, g.generation, o.incarnation
+               FROM generations g JOIN objects o ON o.kind = g.kind AND o.name = g.name";
+    let mut statement = tx.prepare(sql).map_err(StoreError::Sql)?;
+    let rows = statement
+        .query_map([], |row| {
+            let numbers = (row.get::<_, i64>(2)?, row.get::<_, i64>(3)?);
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, numbers))
+        })
+        .map_err(StoreError::Sql)?;
+    let rows: Vec<_> = rows.collect::<Result<_, _>>().map_err(StoreError::Sql)?;
+    let mut sealed = 0;
+    for (kind_text, name_text, (generation, incarnation)) in &rows {
+        let mut kinds = Kind::ALL.into_iter();
+        let kind = kinds.find(|kind| kind.singular() == kind_text);
+        let (Some(kind), Ok(name)) = (kind, Name::parse(name_text)) else {
+            let message = format!("a generation belongs to no object: {kind_text} {name_text:?}");
+            return Err(StoreError::Secret(message));
+        };
+        let place = Place {
+            kind,
+            name: &name,
+            incarnation: uint(*incarnation),
+            generation: Generation(uint(*generation)),
+        };
+        let secrets = open_all(tx, old, place)?;
+        let numbers = params![kind_text, name_text, generation];
+        let delete = "DELETE FROM sealed WHERE kind = ?1 AND name = ?2 AND generation = ?3";
+        tx.execute(delete, numbers).map_err(StoreError::Sql)?;
+        seal_all(tx, new, place, &secrets)?;
+        tx.execute(
+            "UPDATE generations SET fingerprint = ?4
+             WHERE kind = ?1 AND name = ?2 AND generation = ?3",
+            params![
+                kind_text,
+                name_text,
+                generation,
+                new.fingerprint(&secrets).as_slice()
+            ],
+        )
+        .map_err(StoreError::Sql)?;
+        sealed += secrets.len() as u64;
+    }
+    let all: i64 = tx
+        .query_row("SELECT count(*) FROM sealed", [], |row| row.get(0))
+        .map_err(StoreError::Sql)?;
+    if uint(all) != sealed {
+        let message = format!("{sealed} of {all} sealed secrets belong to an object");
+        return Err(StoreError::Secret(message));
+    }
+    Ok((rows.len() as u64, sealed))
 }
 
 fn recall<S: Declared>(
@@ -298,7 +374,7 @@ pub(super) fn generations(
     let rows = statement
         .query_map([kind.singular(), name.as_str()], |row| row.get::<_, i64>(0))
         .map_err(StoreError::Sql)?;
-    rows.map(|number| number.map(|number| Generation(super::rows::uint(number))))
+    rows.map(|number| number.map(|number| Generation(uint(number))))
         .collect::<Result<_, _>>()
         .map_err(StoreError::Sql)
 }

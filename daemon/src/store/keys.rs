@@ -1,4 +1,5 @@
-//! What is made on the first start: the daemon's identity, the sealing key and the root token.
+//! What is made on the first start: the daemon's identity, the sealing key and the root token; and
+//! which of two sealing keys is the right one when a rotation was cut off.
 
 use super::seal::{KEY_LENGTH, Sealer};
 use super::{StoreError, now_ms, private};
@@ -6,12 +7,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use sha2::{Digest as _, Sha256};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 /// The sealing key's file in the data folder: 32 bytes as they are, mode 0600.
 pub const SEALING_KEY_FILE: &str = "sealing.key";
+/// The key that a rotation is about to use, or uses already; see [`Standing`].
+pub(super) const NEXT_KEY_FILE: &str = "sealing.key.next";
+/// Where the database keeps the check value of its key.
+const CHECK: &str = "sealing_key_check";
 /// The root token's file in the data folder, mode 0600. Whoever removes it gets a new token at the
 /// next start, and the old one is void.
 pub const ROOT_TOKEN_FILE: &str = "root.token";
@@ -36,7 +41,8 @@ fn meta(connection: &Connection, key: &str) -> Result<Option<String>, StoreError
 fn set_meta(connection: &Connection, key: &str, value: &str) -> Result<(), StoreError> {
     connection
         .execute(
-            "INSERT INTO meta (key, value) VALUES (?1, ?2)",
+            "INSERT INTO meta (key, value) VALUES (?1, ?2)
+             ON CONFLICT (key) DO UPDATE SET value = ?2",
             [key, value],
         )
         .map(drop)
@@ -54,31 +60,141 @@ pub(super) fn daemon(connection: &mut Connection) -> Result<Uuid, StoreError> {
     Ok(daemon)
 }
 
-/// Reads the sealing key, or makes it for a new database. A database that was sealed with another
-/// key is refused here rather than at the first secret.
-pub(super) fn sealer(connection: &mut Connection, data_dir: &Path) -> Result<Sealer, StoreError> {
-    let path = data_dir.join(SEALING_KEY_FILE);
-    let known = meta(connection, "sealing_key_check")?;
-    let secret = match private::read(&path)? {
-        Some(bytes) => Zeroizing::new(bytes),
-        None if known.is_some() => return Err(StoreError::WrongKey(path)),
-        None => {
-            let mut fresh = Zeroizing::new(vec![0; KEY_LENGTH]);
-            random(&mut fresh)?;
-            private::write(&path, &fresh)?;
-            fresh
+/// What the key files are to a database, by the check value that it keeps of its key. A rotation
+/// goes through these from [`Settled`](Standing::Settled) back to it; wherever it is cut off, the
+/// next start (or the next rotation) finds one of them and finishes or forgets it. At each moment
+/// the key that opens the rows is whole in one of the two files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// No key anywhere and none known: a new database. The start makes the key.
+    Fresh,
+    /// A key file, and a database that does not know it yet: the first start ended between the two.
+    /// This start makes it known.
+    Unmarked,
+    /// [`SEALING_KEY_FILE`] is the key, and there is no other. Rests here.
+    Settled,
+    /// [`SEALING_KEY_FILE`] is the key, and another one lies aside that seals nothing yet: a rotation
+    /// wrote it and was not committed. Whoever finds this removes the other one.
+    Prepared,
+    /// [`NEXT_KEY_FILE`] is the key: the rotation was committed. What is in [`SEALING_KEY_FILE`] (the
+    /// old key, zeros, or nothing) opens no row; whoever finds this puts the new file in its place.
+    Committed,
+    /// Neither is the key. Nothing is touched: somebody must bring the right file.
+    Foreign,
+}
+
+impl Standing {
+    /// From the check values: that which the database knows, and those of the two files; a file that
+    /// is there and holds no key has one that nothing equals.
+    pub(super) fn of(known: Option<&str>, current: Option<&str>, next: Option<&str>) -> Self {
+        match (known, current, next) {
+            (None, None, None) => Self::Fresh,
+            (None, Some(current), None) if current != NO_KEY => Self::Unmarked,
+            (None, _, _) => Self::Foreign,
+            (Some(known), Some(current), None) if known == current => Self::Settled,
+            (Some(known), Some(current), Some(_)) if known == current => Self::Prepared,
+            (Some(known), _, Some(next)) if known == next => Self::Committed,
+            (Some(_), _, _) => Self::Foreign,
         }
-    };
-    let secret = <&[u8; KEY_LENGTH]>::try_from(secret.as_slice())
-        .map_err(|_| StoreError::WrongKey(path.clone()))?;
-    let sealer = Sealer::new(secret);
-    let check = URL_SAFE_NO_PAD.encode(sealer.check());
-    match known {
-        None => set_meta(connection, "sealing_key_check", &check)?,
-        Some(known) if known == check => {}
-        Some(_) => return Err(StoreError::WrongKey(path)),
     }
-    Ok(sealer)
+}
+
+/// The check value of a file that holds no key; no real one is empty.
+const NO_KEY: &str = "";
+
+/// A key file as it was found: none when it is not there.
+struct Found(Option<Option<Sealer>>);
+
+impl Found {
+    fn read(path: &Path) -> Result<Self, StoreError> {
+        let bytes = private::read(path)?.map(Zeroizing::new);
+        Ok(Self(bytes.map(|bytes| {
+            let secret = <&[u8; KEY_LENGTH]>::try_from(bytes.as_slice());
+            secret.ok().map(Sealer::new)
+        })))
+    }
+
+    fn check(&self) -> Option<String> {
+        let sealer = self.0.as_ref()?;
+        Some(sealer.as_ref().map_or_else(|| NO_KEY.to_owned(), check_of))
+    }
+
+    fn sealer(self, path: PathBuf) -> Result<Sealer, StoreError> {
+        self.0.flatten().ok_or(StoreError::WrongKey(path))
+    }
+}
+
+/// How a check value is written.
+pub(super) fn check_of(sealer: &Sealer) -> String {
+    URL_SAFE_NO_PAD.encode(sealer.check())
+}
+
+/// The check value of the key that the rows are sealed with.
+pub(super) fn known_check(connection: &Connection) -> Result<Option<String>, StoreError> {
+    meta(connection, CHECK)
+}
+
+/// Says which key the rows are sealed with from now on.
+pub(super) fn record_check(connection: &Connection, sealer: &Sealer) -> Result<(), StoreError> {
+    set_meta(connection, CHECK, &check_of(sealer))
+}
+
+/// Reads the sealing key, or makes it for a new database, and ends a rotation that was cut off. A
+/// database that was sealed with another key is refused here rather than at the first secret.
+pub(super) fn sealer(connection: &Connection, data_dir: &Path) -> Result<Sealer, StoreError> {
+    let path = data_dir.join(SEALING_KEY_FILE);
+    let aside = data_dir.join(NEXT_KEY_FILE);
+    let known = known_check(connection)?;
+    let (current, next) = (Found::read(&path)?, Found::read(&aside)?);
+    let checks = (current.check(), next.check());
+    let standing = Standing::of(known.as_deref(), checks.0.as_deref(), checks.1.as_deref());
+    match standing {
+        Standing::Fresh => {
+            let sealer = make_key(&path)?;
+            record_check(connection, &sealer)?;
+            Ok(sealer)
+        }
+        Standing::Unmarked => {
+            let sealer = current.sealer(path)?;
+            record_check(connection, &sealer)?;
+            Ok(sealer)
+        }
+        Standing::Settled => current.sealer(path),
+        Standing::Prepared => {
+            private::remove(&aside)?;
+            current.sealer(path)
+        }
+        Standing::Committed => {
+            overwrite_old_key(data_dir);
+            replace_old_key(data_dir)?;
+            tracing::info!("a rotation of the sealing key that was cut off is finished");
+            next.sealer(path)
+        }
+        Standing::Foreign => Err(StoreError::WrongKey(path)),
+    }
+}
+
+/// Makes a key in a file of its own: the whole key is there, safe from a crash, or no file.
+pub(super) fn make_key(path: &Path) -> Result<Sealer, StoreError> {
+    let mut secret = Zeroizing::new([0; KEY_LENGTH]);
+    random(secret.as_mut_slice())?;
+    private::write(path, secret.as_slice())?;
+    Ok(Sealer::new(&secret))
+}
+
+/// Overwrites the key that opens nothing any more. If that fails it is still put out of its place.
+pub(super) fn overwrite_old_key(data_dir: &Path) {
+    if let Err(error) = private::overwrite(&data_dir.join(SEALING_KEY_FILE)) {
+        tracing::warn!(%error, "the old sealing key is not overwritten, only removed");
+    }
+}
+
+/// Puts the new key in the old one's place.
+pub(super) fn replace_old_key(data_dir: &Path) -> Result<(), StoreError> {
+    private::replace(
+        &data_dir.join(NEXT_KEY_FILE),
+        &data_dir.join(SEALING_KEY_FILE),
+    )
 }
 
 /// Makes the token in [`ROOT_TOKEN_FILE`] the root token, after making that file if it is missing.

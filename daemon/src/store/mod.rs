@@ -20,6 +20,9 @@ mod operations;
 mod private;
 mod progress;
 mod put;
+mod rotation;
+#[cfg(test)]
+mod rotation_tests;
 mod rows;
 mod schema;
 mod seal;
@@ -183,7 +186,9 @@ impl StoreError {
 struct Inner {
     data_dir: PathBuf,
     daemon: Uuid,
-    sealer: seal::Sealer,
+    /// Changes with a rotation, which holds both connections meanwhile: take it inside of a
+    /// transaction, and it is the one that fits the rows.
+    sealer: RwLock<Arc<seal::Sealer>>,
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
     tokens: RwLock<Vec<Holder>>,
@@ -224,7 +229,7 @@ impl Store {
         writer.execute_batch(PRAGMAS).map_err(StoreError::Sql)?;
         quick_check(&writer)?;
         schema::migrate(&mut writer)?;
-        let sealer = keys::sealer(&mut writer, data_dir)?;
+        let sealer = keys::sealer(&writer, data_dir)?;
         let daemon = keys::daemon(&mut writer)?;
         keys::root_token(&mut writer, data_dir)?;
         let tokens = tokens::load(&writer)?;
@@ -234,7 +239,7 @@ impl Store {
             inner: Arc::new(Inner {
                 data_dir: data_dir.to_owned(),
                 daemon,
-                sealer,
+                sealer: RwLock::new(Arc::new(sealer)),
                 writer: Mutex::new(writer),
                 reader: Mutex::new(reader),
                 tokens: RwLock::new(tokens),
@@ -312,11 +317,21 @@ impl Store {
         behavior: TransactionBehavior,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        // A panic in another call rolled its transaction back; the connection is sound.
+        let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+        self.on(&mut connection, behavior, work)
+    }
+
+    /// A transaction on a connection that the caller holds.
+    fn on<T>(
+        &self,
+        connection: &mut Connection,
+        behavior: TransactionBehavior,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         if self.is_closed() {
             return Err(StoreError::Closed);
         }
-        // A panic in another call rolled its transaction back; the connection is sound.
-        let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
         let result = connection
             .transaction_with_behavior(behavior)
             .map_err(StoreError::Sql)
@@ -328,11 +343,22 @@ impl Store {
         if let Err(error) = &result
             && error.closes()
         {
-            tracing::error!(error = %error, source = ?std::error::Error::source(error), "the store closes");
-            self.inner.closed.store(true, Ordering::Release);
-            self.inner.changes.send_modify(|count| *count += 1);
+            self.close(error);
         }
         result
+    }
+
+    /// Does nothing any more: after this error the file is in doubt.
+    fn close(&self, error: &StoreError) {
+        tracing::error!(error = %error, source = ?std::error::Error::source(error), "the store closes");
+        self.inner.closed.store(true, Ordering::Release);
+        self.inner.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Seals and opens what the connection that is held shows.
+    fn sealer(&self) -> Arc<seal::Sealer> {
+        let sealer = self.inner.sealer.read();
+        sealer.unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

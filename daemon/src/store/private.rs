@@ -114,6 +114,45 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
         .and_then(|()| file.sync_all())
         .and_then(|()| std::fs::rename(&aside, path))
         .map_err(failed("write", path))?;
+    sync_folder(path)
+}
+
+/// Removes a secret file that never protected anything; one that is not there is fine.
+pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
+    match std::fs::remove_file(path) {
+        Ok(()) => sync_folder(path),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed("remove", path)(error)),
+    }
+}
+
+/// Writes zeros over the bytes of a secret file, in place. A file system that copies on write and
+/// the wear levelling of an SSD may keep the old blocks; nothing can be done about that here.
+pub(super) fn overwrite(path: &Path) -> Result<(), StoreError> {
+    let metadata = match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_file() => metadata,
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed("look at", path)(error)),
+    };
+    let length = usize::try_from(metadata.len()).unwrap_or(0).min(4096);
+    OpenOptions::new()
+        .write(true)
+        .open(path)
+        .and_then(|mut file| {
+            file.write_all(&vec![0; length])?;
+            file.sync_all()
+        })
+        .map_err(failed("overwrite", path))
+}
+
+/// Puts a file in the place of another one, for good.
+pub(super) fn replace(from: &Path, to: &Path) -> Result<(), StoreError> {
+    std::fs::rename(from, to).map_err(failed("replace", to))?;
+    sync_folder(to)
+}
+
+fn sync_folder(path: &Path) -> Result<(), StoreError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(failed("write", folder))

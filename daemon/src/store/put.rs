@@ -106,7 +106,7 @@ impl Store {
             let identity = Incarnation::derive(self.daemon(), S::KIND, &request.name, incarnation);
             let computed = compute(&identity);
             let secrets = self.secrets_to_be(tx, request, current.as_ref())?;
-            let fingerprint = self.inner.sealer.fingerprint(&secrets);
+            let fingerprint = self.sealer().fingerprint(&secrets);
             let found = compare(tx, request, &computed, &fingerprint, current)?;
             check_precondition(request, &found)?;
             let current = match found {

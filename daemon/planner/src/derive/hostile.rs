@@ -309,11 +309,12 @@ fn metadata(text: &str) -> Option<Problem> {
 }
 
 /// Files that the daemon keeps secrets or its state in, see ARCHITECTURE.md.
-const OURS: [&str; 8] = [
+const OURS: [&str; 9] = [
     "runnel.db",
     "runnel.db-wal",
     "runnel.db-shm",
     "sealing.key",
+    "sealing.key.next",
     "root.token",
     "name.key",
     "rest.properties",
