@@ -5,6 +5,7 @@
 
 mod api;
 mod capacity;
+mod kafka;
 mod logs;
 mod scaling;
 mod workers;
@@ -82,6 +83,10 @@ pub struct Config {
     pub http: Http,
     /// Records of the audit log that are kept.
     pub audit_records: u64,
+    /// What workers may open.
+    pub workers: WorkerAccess,
+    /// The library by which workers log in by `AWS_MSK_IAM`, one jar; none: no such cluster.
+    pub aws_msk_iam_auth: Option<PathBuf>,
 }
 
 /// Waits and periods.
@@ -291,6 +296,10 @@ struct File {
     http: api::HttpEntry,
     #[serde(default)]
     audit: api::AuditEntry,
+    #[serde(default)]
+    workers: workers::WorkersEntry,
+    #[serde(default)]
+    kafka: kafka::KafkaEntry,
 }
 
 #[derive(Debug, Deserialize)]
@@ -396,6 +405,8 @@ impl Config {
             tls: api::tls(folder, file.tls),
             http: api::http(path, file.http)?,
             audit_records: api::audit(path, &file.audit)?,
+            workers: workers::read(path, file.workers)?,
+            aws_msk_iam_auth: kafka::aws_msk_iam_auth(path, folder, file.kafka)?,
         })
     }
 

@@ -157,6 +157,7 @@ impl Confinement {
                 .map(|archive| archive.path.clone()),
         );
         read.extend(launch.plugin_dirs.iter().cloned());
+        read.extend(launch.extra_jars.iter().cloned());
         read.insert(paths.secrets.clone());
         read.insert(paths.jaas.clone());
         read.insert(paths.jaas.with_file_name("rest.properties"));

@@ -181,6 +181,16 @@ impl KafkaError {
         }
     }
 
+    /// Whether we came as far as a login by `AWS_MSK_IAM`, which is for workers: the cluster is there.
+    pub fn is_login_by_iam(&self) -> bool {
+        let is_iam = |failure: &Failure| matches!(failure, Failure::IamLogin);
+        match self {
+            Self::NoneAnswered(failures) => furthest(failures).is_some_and(is_iam),
+            Self::Call { failure, .. } => is_iam(failure),
+            _ => false,
+        }
+    }
+
     /// The protocol's code where the broker answered with one.
     pub fn code(&self) -> Option<Code> {
         match self {

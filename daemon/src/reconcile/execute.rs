@@ -3,6 +3,7 @@
 use super::Inner;
 use super::aim;
 use super::goal::{Prepared, Situation, chain};
+use super::leftovers::Remains;
 use super::memory::Memory;
 use super::observe;
 use crate::failpoint::{self, Moment};
@@ -163,12 +164,12 @@ impl Job<'_> {
     }
 
     async fn create_topics(&self, wanted: &[TopicWanted]) -> Result<Option<Problem>, KafkaError> {
-        let servers = self.situation.remains.cluster.servers().unwrap_or_default();
-        let mut admin = KafkaAdmin::connect(
-            &Access::plaintext(servers),
-            self.inner.parts.timing.kafka_timeout,
-        )
-        .await?;
+        let timeout = self.inner.parts.timing.kafka_timeout;
+        let mut admin = match KafkaAdmin::connect(&self.situation.access, timeout).await {
+            // Connect makes them as it knows how.
+            Err(error) if error.is_login_by_iam() => return Ok(None),
+            admin => admin?,
+        };
         let outcomes = admin.create_topics(wanted).await?;
         let unfit = wanted
             .iter()
@@ -199,6 +200,13 @@ impl Job<'_> {
         {
             Ok(()) => {
                 self.memory.with(|facts| facts.kafka = Kafka::TopicsGone);
+                Ok(())
+            }
+            Err(error) if error.is_login_by_iam() => {
+                self.memory.with(|facts| {
+                    facts.warnings.push(topics_stay(&self.situation.remains));
+                    facts.kafka = Kafka::TopicsGone;
+                });
                 Ok(())
             }
             Err(error) => {
@@ -542,6 +550,21 @@ impl Job<'_> {
             })
             .await?;
         Ok(())
+    }
+}
+
+/// Said where the daemon cannot log in to the cluster, only workers can.
+fn topics_stay(remains: &Remains) -> Warning {
+    Warning {
+        message: format!(
+            "the internal topics of {} stay on the Kafka cluster",
+            remains.connector
+        ),
+        detail: Some(format!(
+            "the daemon cannot log in by AWS_MSK_IAM to delete {}",
+            remains.topics.join(", ")
+        )),
+        field: None,
     }
 }
 

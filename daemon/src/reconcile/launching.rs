@@ -1,14 +1,15 @@
 //! How a worker of a generation is started, and what of it may differ within a group.
 
 use super::Inner;
-use super::goal::{References, group, topics};
+use super::goal::References;
+use super::security::{client_security, login_library};
 use crate::fleet::{ClassDataArchive, Jvm, LaunchRuntime, WorkerId, WorkerLaunch};
 use crate::runtime::ArchiveState;
 use runnel_api::connector::{Delivery, Derived};
 use runnel_api::plugin::Sha256Hex;
 use runnel_api::scaling::Size;
 use runnel_api::{ErrorCode, Name, Problem, worker_configuration};
-use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 /// The launch of a worker of that size.
@@ -51,6 +52,8 @@ pub(super) fn launch(
         },
         |configuration| configuration.properties.clone(),
     );
+    let library = inner.parts.aws_msk_iam_auth.as_deref();
+    let library = login_library(&references.cluster.spec, library).map_err(|it| *it)?;
     let mut launch = WorkerLaunch {
         connector_id: id,
         connector: name.to_string(),
@@ -78,6 +81,8 @@ pub(super) fn launch(
             .unwrap_or_else(|| Jvm::for_size(size.mcu_count)),
         stop_deadline_ms: inner.timing.stop_deadline_ms,
         exactly_once: references.spec.delivery == Delivery::ExactlyOnce,
+        login_version: login.version,
+        extra_jars: library.into_iter().map(Path::to_owned).collect(),
     };
     launch.digest = launch_digest(&launch);
     Ok(launch)

@@ -23,6 +23,8 @@ mod scaling;
 mod silence;
 mod stop;
 
+pub(crate) use security::login_library;
+
 use crate::config::{Capacity as ConfiguredCapacity, Timing as ConfiguredTiming};
 use crate::fleet::Fleet;
 use crate::http::seams::LiveStatus;
@@ -40,6 +42,7 @@ use runnel_api::scaling::Size;
 use runnel_api::{Name, OperationId};
 use runnel_planner::{Action, ConnectorPlan, Host, Seen, Timing, View, World, plan};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
@@ -70,6 +73,8 @@ pub struct Parts {
     pub lags: Lags,
     /// Counts what happens.
     pub metrics: Metrics,
+    /// The library by which workers log in by `AWS_MSK_IAM`.
+    pub aws_msk_iam_auth: Option<PathBuf>,
 }
 
 /// The reconciler. Clones share everything.

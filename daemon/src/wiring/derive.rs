@@ -1,14 +1,19 @@
 //! The planner's derivation behind the API's seam.
 
 use crate::http::seams::{DeriveRequest, Deriver};
-use runnel_api::connector::Previewed;
+use crate::reconcile::login_library;
+use runnel_api::connector::{Previewed, user_of};
+use runnel_api::kafka_cluster::Enforcement;
 use runnel_api::server::RuntimeInfo;
 use runnel_planner::derive::{Current, DeriveInput, derive};
+use std::path::PathBuf;
 
 /// Derives with the runtimes of this daemon.
 pub(super) struct Derive {
     /// Registered runtimes, oldest first.
     pub runtimes: Vec<RuntimeInfo>,
+    /// The library by which workers log in by `AWS_MSK_IAM`.
+    pub aws_msk_iam_auth: Option<PathBuf>,
 }
 
 impl Deriver for Derive {
@@ -39,6 +44,34 @@ impl Deriver for Derive {
             derived: derivation.derived,
             problems: derivation.problems,
             warnings: derivation.warnings,
+        };
+        let library = self.aws_msk_iam_auth.as_deref();
+        if let Err(problem) = login_library(&request.kafka_cluster.spec, library) {
+            previewed.problems.push(*problem);
+            previewed.derived = None;
+            return previewed;
+        }
+        let enforced = request.kafka_cluster.spec.enforcement() == Enforcement::Acl;
+        let (Some(derived), Some(class), true) =
+            (previewed.derived.as_mut(), &derivation.class, enforced)
+        else {
+            return previewed;
+        };
+        let granted = grants::of(&GrantInput {
+            name: &request.name,
+            id: request.identity.id,
+            spec: &request.spec,
+            config: &derivation.worker_config,
+            class,
+            cluster: &request.kafka_cluster.spec,
+            cluster_arn: &request.kafka_cluster.identity.arn,
+            role: Some(&request.role.spec),
+        });
+        derived.kafka_acls = granted.acls.iter().map(ToString::to_string).collect();
+        previewed.warnings.extend(granted.warnings);
+        if !granted.problems.is_empty() {
+            previewed.derived = None;
+            previewed.problems = granted.problems;
         }
     }
 }

@@ -209,6 +209,7 @@ pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result
         samples: samples.clone(),
         lags: lags.clone(),
         metrics: metrics.clone(),
+        aws_msk_iam_auth: config.aws_msk_iam_auth.clone(),
     });
     let deliveries = Deliveries::default();
     let waker = Arc::new(Waker {
@@ -235,7 +236,10 @@ pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result
         store: store.clone(),
         wake: waker.clone(),
         live: waker,
-        deriver: Arc::new(Derive { runtimes: infos }),
+        deriver: Arc::new(Derive {
+            runtimes: infos,
+            aws_msk_iam_auth: config.aws_msk_iam_auth.clone(),
+        }),
         contents,
         role_check: Arc::new(check_role),
         host: Arc::new(machine),

@@ -21,6 +21,7 @@ mod sleeping;
 mod supervision;
 mod upgrade;
 mod verdicts;
+mod ways_in;
 
 use e2e::world::TrialFn;
 
@@ -158,6 +159,30 @@ pub const ALL: &[(&str, TrialFn)] = &[
     (
         "a_full_host_is_a_plan_error_and_starts_are_staggered",
         host::full,
+    ),
+    (
+        "the_seed_runs_under_its_role_on_a_secured_cluster",
+        roles::seed_under_its_role,
+    ),
+    (
+        "a_cluster_that_does_not_let_us_in_is_an_error_at_plan",
+        roles::shut_clusters,
+    ),
+    (
+        "the_way_in_by_certificate_serves_worker_and_history",
+        ways_in::certificate,
+    ),
+    (
+        "the_way_in_by_a_user_goes_on_after_a_new_password",
+        ways_in::own_user,
+    ),
+    (
+        "the_way_in_of_an_admin_changes_without_a_restart",
+        ways_in::admin_password,
+    ),
+    (
+        "the_way_in_by_iam_is_an_error_where_nobody_knows_it",
+        ways_in::msk_iam,
     ),
     ("the_quickstart_applies_and_captures", examples::quickstart),
 ];

@@ -10,6 +10,7 @@ esac
 RUNTIME_3_9=$CACHE/runtimes/3.9
 RUNTIME_4_3=$CACHE/runtimes/4.3
 PLUGINS=$CACHE/plugins
+MSK_IAM=$CACHE/msk-iam
 MOTO_HOME=$CACHE/moto
 
 # Prints the places as KEY=VALUE, fit for `eval`.
@@ -21,6 +22,7 @@ print_places() {
     RIG_RUNTIME_4_3 "$RUNTIME_4_3" \
     RIG_PLUGINS "$PLUGINS" \
     RIG_MOTO_HOME "$MOTO_HOME" \
+    RIG_MSK_IAM_JAR "$MSK_IAM/aws-msk-iam-auth-2.3.5-all.jar" \
     RIG_PLUGIN_SEED_ZIP "$debezium-mysql-1.6.1.zip" \
     RIG_PLUGIN_SEED_TAR_GZ "$debezium-mysql-1.6.1.Final-plugin.tar.gz" \
     RIG_PLUGIN_MARIADB "$debezium-mariadb-3.5.0.Final-plugin.tar.gz" \
