@@ -71,6 +71,17 @@ fn the_class_path_is_explicit_and_sorted() {
 }
 
 #[test]
+fn a_library_for_the_login_is_the_last_on_the_class_path() {
+    let launch = WorkerLaunch {
+        extra_jars: vec!["/a/iam.jar".into()],
+        ..launch()
+    };
+    let argv = rendered(&launch).argv;
+    let at = argv.iter().position(|word| word == "-cp").unwrap();
+    assert_eq!(argv[at + 1], "/rt/libs/a.jar:/rt/libs/b.jar:/a/iam.jar");
+}
+
+#[test]
 fn the_archive_is_named_only_when_it_was_found_sound() {
     let jars = [PathBuf::from("/rt/libs/a.jar")];
     let with = render(&launch(), &paths(), &jars, Some(Path::new("/rt/x.jsa"))).unwrap();

@@ -42,6 +42,10 @@ pub const ALL: &[(&str, TrialFn)] = &[
         refusals::archives,
     ),
     (
+        "policies_that_no_broker_can_enforce_are_refused_at_plan",
+        refusals::policies,
+    ),
+    (
         "configurations_that_attack_the_host_are_refused_at_plan",
         exploits::at_plan,
     ),

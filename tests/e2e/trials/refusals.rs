@@ -141,3 +141,70 @@ pub fn daemon_out_of_reach(world: &mut World) -> Result<()> {
     refused(&format!("{right}/nowhere"), &token, &["endpoint"])?;
     Ok(())
 }
+
+/// A topic's ARN begins so, on a cluster that nobody has to declare for it.
+const TOPIC: &str =
+    "arn:aws:kafka:us-east-1:000000000000:topic/shop/11111111-2222-3333-4444-555555555555-1";
+
+/// What is wrong, the statement's elements but `Effect` as JSON, and what the refusal says.
+const POLICIES: &[(&str, &str, &str)] = &[
+    (
+        "a * inside",
+        r#""Action": "kafka-cluster:ReadData", "Resource": "TOPIC/or*ders""#,
+        "or*ders",
+    ),
+    (
+        "a condition that no ACL can express",
+        r#""Action": "kafka-cluster:ReadData", "Resource": "TOPIC/orders", "Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}"#,
+        "aws:SourceIp",
+    ),
+    (
+        "NotResource",
+        r#""Action": "kafka-cluster:ReadData", "NotResource": "TOPIC/orders""#,
+        "NotResource",
+    ),
+    (
+        "an unknown action",
+        r#""Action": "kafka-cluster:ReedData", "Resource": "TOPIC/orders""#,
+        "kafka-cluster:ReedData",
+    ),
+    (
+        "an unknown condition key",
+        r#""Action": "kafka-cluster:ReadData", "Resource": "TOPIC/orders", "Condition": {"StringEquals": {"aws:Colour": "red"}}"#,
+        "aws:Colour",
+    ),
+    (
+        "an unknown element",
+        r#""Action": "kafka-cluster:ReadData", "Resource": "TOPIC/orders", "Colour": "red""#,
+        "Colour",
+    ),
+];
+
+/// A policy that brokers cannot enforce, or that means nothing, is one error on that policy, at plan and at the API.
+pub fn policies(world: &mut World) -> Result<()> {
+    let terraform = world.terraform("policies", "")?;
+    for (case, statement, says) in POLICIES {
+        let policy = format!(
+            r#"{{"Version": "2012-10-17", "Statement": [{{"Effect": "Allow", {}}}]}}"#,
+            statement.replace("TOPIC", TOPIC)
+        );
+        let role = format!(
+            "resource \"runnel_role\" \"this\" {{\n  name = \"narrow\"\n  policies = {{ kafka = {policy:?} }}\n}}\n"
+        );
+        terraform.write(&role)?;
+        let refused = terraform.plan()?.expect(1)?;
+        println!("{case}:\n{}", refused.text);
+        for part in [says, "policies = { kafka = "] {
+            refused.says(part)?;
+        }
+        let errors = refused.text.matches("Error:").count();
+        ensure!(errors == 1, "{case}: {errors} errors");
+        let body = serde_json::json!({"spec": {"policies": {"kafka": policy}}});
+        let path = "/api/v1/roles/narrow";
+        let (status, answer) = world.daemon.send(reqwest::Method::PUT, path, Some(&body))?;
+        ensure!(status == 400, "{case}: {status}: {answer}");
+        let field = &answer["field"];
+        ensure!(field == "policies[\"kafka\"]", "{case}: {answer}");
+    }
+    Ok(())
+}

@@ -15,7 +15,7 @@ const ROLL_LIMIT: Duration = Duration::from_mins(2);
 /// An error about a cluster has to be there by then.
 const ERROR_LIMIT: Duration = Duration::from_secs(10);
 /// What the plan says where nobody makes ACLs.
-const NOT_ENFORCED: &str = "the role is stored and checked but not enforced";
+const NOT_ENFORCED: &str = "role is stored and checked but not enforced";
 
 /// Whether ACLs come or go.
 #[derive(Clone, Copy)]
@@ -150,6 +150,7 @@ impl Shop<'_> {
         let planned = terraform.plan()?.expect(2)?;
         planned.says(NOT_ENFORCED)?;
         planned.says("+ enforcement = \"NONE\"")?;
+        planned.says("(enforcement = NONE)")?;
         let began = Instant::now();
         terraform.apply()?.expect(0)?;
         println!(
