@@ -520,7 +520,14 @@ impl Job<'_> {
                 store.prune_secrets(&name, &keep)
             })
             .await?;
-        let (connector, references) = (self.situation.id, self.situation.references());
+        // What was settled when this pass began is not any more after a success: its file holds
+        // the password from before. Should it be needed again, the store has it.
+        let references = if ending.outcome == Outcome::Succeeded {
+            self.situation.wanted_references()
+        } else {
+            self.situation.references()
+        };
+        let connector = self.situation.id;
         self.fleet(move |fleet| {
             fleet.prune_secrets(connector, references.iter().map(String::as_str))
         })

@@ -54,6 +54,14 @@ impl Situation {
         }
     }
 
+    /// References to the secret file of the wanted generation.
+    pub(super) fn wanted_references(&self) -> Vec<String> {
+        let wanted = self.wanted.iter();
+        wanted
+            .flat_map(|prepared| prepared.config.values().cloned())
+            .collect()
+    }
+
     /// Every reference to a secret file that is still needed.
     pub(super) fn references(&self) -> Vec<String> {
         let kept = [&self.wanted, &self.settled];
