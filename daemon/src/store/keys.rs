@@ -90,11 +90,10 @@ impl Standing {
         match (known, current, next) {
             (None, None, None) => Self::Fresh,
             (None, Some(current), None) if current != NO_KEY => Self::Unmarked,
-            (None, _, _) => Self::Foreign,
             (Some(known), Some(current), None) if known == current => Self::Settled,
             (Some(known), Some(current), Some(_)) if known == current => Self::Prepared,
             (Some(known), _, Some(next)) if known == next => Self::Committed,
-            (Some(_), _, _) => Self::Foreign,
+            (None | Some(_), _, _) => Self::Foreign,
         }
     }
 }
@@ -102,25 +101,38 @@ impl Standing {
 /// The check value of a file that holds no key; no real one is empty.
 const NO_KEY: &str = "";
 
-/// A key file as it was found: none when it is not there.
-struct Found(Option<Option<Sealer>>);
+/// A key file as it was found.
+enum Found {
+    Nothing,
+    /// A file that holds no key.
+    NoKey,
+    Key(Box<Sealer>),
+}
 
 impl Found {
     fn read(path: &Path) -> Result<Self, StoreError> {
-        let bytes = private::read(path)?.map(Zeroizing::new);
-        Ok(Self(bytes.map(|bytes| {
-            let secret = <&[u8; KEY_LENGTH]>::try_from(bytes.as_slice());
-            secret.ok().map(Sealer::new)
-        })))
+        let Some(bytes) = private::read(path)?.map(Zeroizing::new) else {
+            return Ok(Self::Nothing);
+        };
+        let secret = <&[u8; KEY_LENGTH]>::try_from(bytes.as_slice());
+        Ok(secret.map_or(Self::NoKey, |secret| {
+            Self::Key(Box::new(Sealer::new(secret)))
+        }))
     }
 
     fn check(&self) -> Option<String> {
-        let sealer = self.0.as_ref()?;
-        Some(sealer.as_ref().map_or_else(|| NO_KEY.to_owned(), check_of))
+        match self {
+            Self::Nothing => None,
+            Self::NoKey => Some(NO_KEY.to_owned()),
+            Self::Key(sealer) => Some(check_of(sealer)),
+        }
     }
 
     fn sealer(self, path: PathBuf) -> Result<Sealer, StoreError> {
-        self.0.flatten().ok_or(StoreError::WrongKey(path))
+        match self {
+            Self::Key(sealer) => Ok(*sealer),
+            Self::Nothing | Self::NoKey => Err(StoreError::WrongKey(path)),
+        }
     }
 }
 
