@@ -168,14 +168,7 @@ pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result
     let store = Store::open(&config.data_dir)?;
     store.keep_audit(config.audit_records);
     let registry = registry(&config, environment).await;
-    let infos: Vec<RuntimeInfo> = registry
-        .runtimes
-        .iter()
-        .map(|runtime| RuntimeInfo {
-            name: runtime.name.clone(),
-            kafka_version: runtime.kafka_version.clone(),
-        })
-        .collect();
+    let infos = runtime_infos(&registry);
     let shim = std::env::current_exe().context("find this program's own file")?;
     let fleet = Fleet::new(config.data_dir.join("fleets"), shim)?;
     fleet.set_worker_log_bytes(config.logs.worker_bytes);
@@ -266,6 +259,17 @@ pub async fn daemon(config: Config, environment: &Environment) -> anyhow::Result
     }
     tracing::info!("runnel daemon has ended");
     Ok(())
+}
+
+/// Registered runtimes, oldest first.
+fn runtime_infos(registry: &RuntimeRegistry) -> Vec<RuntimeInfo> {
+    let runtimes = registry.runtimes.iter();
+    runtimes
+        .map(|runtime| RuntimeInfo {
+            name: runtime.name.clone(),
+            kafka_version: runtime.kafka_version.clone(),
+        })
+        .collect()
 }
 
 async fn serve(
