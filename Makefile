@@ -78,8 +78,8 @@ chaos-promises: fetch ## EXACTLY_ONCE and AT_LEAST_ONCE side by side, workers ki
 	$(CHAOS) promises $(N) $(SEED) $(if $(REPORT),report)
 
 .PHONY: chaos-steps
-chaos-steps: fetch ## the daemon dies between each two steps of create, change and delete
-	$(CHAOS) steps
+chaos-steps: fetch ## the daemon dies between each two steps of create, change and delete; ONLY='grant revoke' at these
+	$(CHAOS) steps $(ONLY)
 
 .PHONY: docs
 docs: build ## write docs/ anew from the provider's schema

@@ -36,8 +36,12 @@ mod point {
     /// The file in the data folder.
     const FILE: &str = "failpoint";
 
-    /// Points outside the reconciler: writes of the API, and what a shim does in its life.
-    const OTHERS: [&str; 19] = [
+    /// Points within a step of the reconciler, and outside it: calls to a broker, writes of the API,
+    /// and what a shim does in its life.
+    const OTHERS: [&str; 17] = [
+        "after:grant-acls",
+        "after:grant-user",
+        "after:revoke-user",
         "before:commit-put",
         "after:commit-put",
         "before:answer-put",
@@ -70,7 +74,7 @@ mod point {
         }
     }
 
-    /// Names of all points: before and after each action, and those outside the reconciler.
+    /// Names of all points: before and after each action, and the others.
     pub fn all() -> Vec<String> {
         let of_actions = Action::KINDS
             .into_iter()

@@ -1,10 +1,17 @@
 //! What must not be left over: processes, files, topics.
 
 use crate::stage::{Stage, parent_of};
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use e2e::process::wait_for;
+use e2e::secured::Secured;
+use e2e::standing::Standing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A broker follows its controller that much later at most.
+const FOLLOW_LIMIT: Duration = Duration::from_secs(5);
 
 /// Fails unless each connector has one worker under one shim, nothing else of this daemon runs, and
 /// its folder holds nothing but what belongs to them.
@@ -100,7 +107,7 @@ fn files(fleets: &Path, homes: &BTreeMap<String, (u32, u32)>) -> Result<()> {
 
 /// Internal topics on the broker: three of each connector, and no more.
 pub fn topics(stage: &Stage) -> Result<()> {
-    let topics = stage.world.rig.topics()?;
+    let topics = stage.topics()?;
     let mut of: BTreeMap<&str, usize> = stage
         .connectors
         .iter()
@@ -125,6 +132,43 @@ pub fn topics(stage: &Stage) -> Result<()> {
         "internal topics: {of:?}"
     );
     Ok(())
+}
+
+/// Somebody else on the broker, whose name begins as our users' names do, and an ACL of nobody's.
+pub fn strangers(secured: &Secured) -> Result<()> {
+    secured.upsert_user("runnel-step", "not-one-of-ours")?;
+    let acl = |principal: &str, topic: &str| {
+        let words = ["acls", "--add", "--operation", "Read", "--topic", topic];
+        secured.kafka(&[&words[..], &["--allow-principal", principal]].concat())
+    };
+    acl("User:runnel-step", "step.step.t")?;
+    acl("User:somebody-else", "step.step.t").map(drop)
+}
+
+/// Exactly those users and ACLs are on the broker that were there before, and those of the
+/// connectors as the API tells them. Gives how many there are.
+pub fn principals(stage: &Stage) -> Result<(usize, usize)> {
+    let Some(secured) = &stage.secured else {
+        return Ok((0, 0));
+    };
+    let mut wanted = stage.before.clone();
+    for connector in &stage.connectors {
+        let object = stage.object(connector)?;
+        let derived = &object["status"]["derived"];
+        let principal = derived["principal"].as_str();
+        let user = principal.and_then(|it| it.strip_prefix("User:"));
+        let acls = derived["kafka_acls"].as_array().context("no ACLs")?;
+        ensure!(!acls.is_empty(), "{connector} has no ACLs");
+        let acls = acls.iter().filter_map(|acl| acl.as_str());
+        wanted = wanted.with(user.context("no principal")?, acls);
+    }
+    let mut found = Standing::default();
+    let settled = wait_for("users and ACLs as wanted", FOLLOW_LIMIT, || {
+        found = Standing::read(secured)?;
+        Ok(found == wanted)
+    });
+    settled.with_context(|| found.differences(&wanted).join("\n"))?;
+    Ok((found.users.len(), found.acls.len()))
 }
 
 /// Control groups of workers that are not there: a version 1 hierarchy has one folder for each.

@@ -26,10 +26,10 @@ const OWN_MOUNTS: &str = "--own-mounts";
 enum Asked {
     Nothing,
     Rounds(Order),
-    Steps { only: Option<String> },
+    Steps { only: Vec<String> },
 }
 
-/// `rounds N SEED [report] [FAULT…]`, `promises N SEED [report]`, `steps [PART-OF-A-POINT]`.
+/// `rounds N SEED [report] [FAULT…]`, `promises N SEED [report]`, `steps [PART-OF-A-POINT…]`.
 fn asked(words: &[String]) -> Result<Asked> {
     let may_mount = words.iter().any(|word| word == OWN_MOUNTS);
     let words: Vec<&str> = words
@@ -62,7 +62,7 @@ fn asked(words: &[String]) -> Result<Asked> {
         }
         ["rounds" | "promises", ..] => bail!("rounds N SEED [report] [FAULT…]"),
         ["steps", ref rest @ ..] => Ok(Asked::Steps {
-            only: rest.first().map(|word| (*word).to_owned()),
+            only: rest.iter().map(|word| (*word).to_owned()).collect(),
         }),
         _ => Ok(Asked::Nothing),
     }
@@ -87,7 +87,7 @@ fn run() -> Result<()> {
         }
         Asked::Steps { only } => {
             e2e::world::World::build()?;
-            steps::walk(only.as_deref())
+            steps::walk(&only)
         }
     }
 }

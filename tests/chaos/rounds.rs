@@ -4,7 +4,7 @@ use crate::faults::{self, Fault};
 use crate::figures::{self, Row};
 use crate::leaks;
 use crate::load::{Effect, Load, now_ms};
-use crate::stage::{Source, Stage};
+use crate::stage::{Brokers, Source, Stage};
 use anyhow::{Context as _, Result, ensure};
 use checker::dice::Dice;
 use e2e::process::{binary, repository, run, tail};
@@ -85,7 +85,7 @@ pub fn run_all(order: &Order) -> Result<()> {
             Ok(())
         }
     };
-    let mut stage = Stage::set_up(binary("runnel"), prepare)?;
+    let mut stage = Stage::set_up(binary("runnel"), Brokers::Plain, prepare)?;
     let mut load = Load::prepare(&stage, &folder, order.seed)?;
     declare(&mut stage, &mut load, order)?;
     let mut run = Run {

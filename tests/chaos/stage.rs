@@ -5,6 +5,8 @@ use e2e::daemon::Manner;
 use e2e::deeds::is_deed;
 use e2e::hcl;
 use e2e::process::{run, wait_for};
+use e2e::secured::Secured;
+use e2e::standing::Standing;
 use e2e::terraform::Terraform;
 use e2e::world::World;
 use serde_json::{Value, json};
@@ -42,11 +44,54 @@ pub struct Stage {
     pub world: World,
     /// Cluster, plugin, role, worker configuration and the connectors made with them.
     pub terraform: Terraform,
+    /// The broker, when it is the one with roles.
+    pub secured: Option<Secured>,
+    /// Who was on that broker before any connector.
+    pub before: Standing,
     /// Names of the connectors that shall be there.
     pub connectors: Vec<String>,
     /// Their common beginning of a configuration.
     main: String,
 }
+
+/// Whether the broker lets everybody in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Brokers {
+    /// It does, and knows no users.
+    Plain,
+    /// TLS, SCRAM and ACLs; connectors get what [`POLICY`] allows.
+    Secured,
+}
+
+/// What a connector `step` needs that begins its topics with its name.
+const POLICY: &[hcl::Statement<'static>] = &[
+    hcl::Statement {
+        effect: "Allow",
+        actions: &["Connect", "DescribeCluster"],
+        resources: &["cluster"],
+    },
+    hcl::Statement {
+        effect: "Allow",
+        actions: &[
+            "CreateTopic",
+            "DescribeTopic",
+            "DescribeTopicDynamicConfiguration",
+            "ReadData",
+            "WriteData",
+        ],
+        resources: &["topic/step", "topic/step.*", "topic/history.step"],
+    },
+    hcl::Statement {
+        effect: "Deny",
+        actions: &["WriteData"],
+        resources: &["topic/step.not-this"],
+    },
+    hcl::Statement {
+        effect: "Allow",
+        actions: &["DescribeGroup", "AlterGroup"],
+        resources: &["group/step-schemahistory"],
+    },
+];
 
 /// A connector of Debezium for MariaDB.
 #[derive(Clone, Debug)]
@@ -61,18 +106,36 @@ pub struct Source<'a> {
 
 impl Stage {
     /// Starts broker, MariaDB and a daemon, and declares what connectors need.
-    pub fn set_up(program: PathBuf, prepare: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
+    pub fn set_up(
+        program: PathBuf,
+        brokers: Brokers,
+        prepare: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<Self> {
         let manner = Manner {
             program,
             settings: SETTINGS.to_owned(),
         };
-        let world = World::set_up_as(&["broker", "mariadb"], &manner, prepare)?;
+        let broker = match brokers {
+            Brokers::Plain => "broker",
+            Brokers::Secured => "secured",
+        };
+        let world = World::set_up_as(&[broker, "mariadb"], &manner, prepare)?;
+        let secured = match brokers {
+            Brokers::Plain => None,
+            Brokers::Secured => Some(world.rig.secured()?),
+        };
+        let (cluster, role) = match &secured {
+            None => (
+                hcl::cluster("chaos", world.rig.bootstrap()?),
+                hcl::role("chaos"),
+            ),
+            Some(secured) => (
+                hcl::secured_cluster("chaos", secured, 1),
+                hcl::policy_role("chaos", POLICY),
+            ),
+        };
         let main = format!(
-            r#"{cluster}{plugin}
-resource "runnel_role" "this" {{
-  name = "chaos"
-}}
-
+            r#"{cluster}{plugin}{role}
 resource "runnel_worker_configuration" "json" {{
   name = "chaos-json"
   properties = {{
@@ -83,14 +146,19 @@ resource "runnel_worker_configuration" "json" {{
   }}
 }}
 "#,
-            cluster = hcl::cluster("chaos", world.rig.bootstrap()?),
             plugin = hcl::plugin("chaos-mariadb", world.place("RIG_PLUGIN_MARIADB")?),
         );
-        let terraform = world.terraform("chaos", &main)?;
+        let mut terraform = world.terraform("chaos", &main)?;
+        if let Some(secured) = &secured {
+            let variable = format!("TF_VAR_{}", hcl::ADMIN_PASSWORD);
+            terraform.set(&variable, &secured.admin_password);
+        }
         terraform.apply()?.expect(0)?;
         Ok(Self {
             world,
             terraform,
+            secured,
+            before: Standing::default(),
             connectors: Vec::new(),
             main,
         })
@@ -244,13 +312,21 @@ resource "runnel_worker_configuration" "json" {{
     /// and not what was changed in between.
     pub fn await_position(&self, connector: &str) -> Result<()> {
         let begin = format!("__runnel_offsets_{connector}_");
-        let topics = self.world.rig.topics()?;
+        let topics = self.topics()?;
         let topic = topics.iter().find(|topic| topic.starts_with(&begin));
         let topic = topic.with_context(|| format!("no topic {begin}…"))?;
         // A place in the binlog has the server's id, that of a snapshot has not.
         self.world
             .record_with(topic, "server_id", RECOVERY_LIMIT)
             .map(drop)
+    }
+
+    /// Names of the topics on the broker.
+    pub fn topics(&self) -> Result<Vec<String>> {
+        match &self.secured {
+            None => self.world.rig.topics(),
+            Some(secured) => secured.topics(),
+        }
     }
 
     /// Waits until two passes in a row have done nothing. What is done is in the daemon's log.

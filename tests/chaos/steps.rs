@@ -2,12 +2,14 @@
 //!
 //! One connector lives many lives; in each phase of a life one point is armed. Whatever died is
 //! started again as a service manager would do it, the client repeats the request whose answer it
-//! did not get, and then everything must be as if nothing had happened.
+//! did not get, and then everything must be as if nothing had happened: processes, files, topics, and
+//! users and ACLs on the broker, which is the secured one.
 
 use crate::leaks;
-use crate::stage::{RECOVERY_LIMIT, Source, Stage, build_with_failpoints};
+use crate::stage::{Brokers, RECOVERY_LIMIT, Source, Stage, build_with_failpoints};
 use anyhow::{Context as _, Result, bail, ensure};
 use e2e::process::{run, wait_for};
+use e2e::standing::Standing;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
@@ -47,14 +49,27 @@ struct Phase {
 struct Row {
     phase: &'static str,
     point: String,
-    died: &'static str,
+    end: End,
     seconds: f64,
 }
 
-/// Walks all points; prints a row for each.
-pub fn walk(only: Option<&str>) -> Result<()> {
+/// What a phase left.
+struct End {
+    died: &'static str,
+    /// On the broker, all of them.
+    users: usize,
+    acls: usize,
+}
+
+/// Walks all points, or those that hold one of the words or belong to a phase of that name; prints a
+/// row for each.
+pub fn walk(only: &[String]) -> Result<()> {
     let program = build_with_failpoints()?;
-    let mut stage = Stage::set_up(program.clone(), |_| Ok(()))?;
+    let mut stage = Stage::set_up(program.clone(), Brokers::Secured, |_| Ok(()))?;
+    if let Some(secured) = &stage.secured {
+        leaks::strangers(secured)?;
+        stage.before = Standing::read(secured)?;
+    }
     let result = lives(&mut stage, &program, only);
     if result.is_err() {
         eprintln!(
@@ -65,7 +80,7 @@ pub fn walk(only: Option<&str>) -> Result<()> {
     result
 }
 
-fn lives(stage: &mut Stage, program: &Path, only: Option<&str>) -> Result<()> {
+fn lives(stage: &mut Stage, program: &Path, only: &[String]) -> Result<()> {
     stage
         .world
         .rig
@@ -87,7 +102,7 @@ fn lives(stage: &mut Stage, program: &Path, only: Option<&str>) -> Result<()> {
         .unwrap_or(0);
     let mut rows = Vec::new();
     let mut failed = Vec::new();
-    println!("| phase   | point                      | died   |    time |");
+    println!("| phase   | point                      | died   | users | ACLs |    time |");
     for life in 0..lives {
         for phase in &phases {
             let point = phase.points.get(life);
@@ -98,11 +113,11 @@ fn lives(stage: &mut Stage, program: &Path, only: Option<&str>) -> Result<()> {
             let result = act(stage, phase, &body, point)
                 .with_context(|| format!("{}: {}", phase.name, point.map_or("-", |it| it)));
             match (result, point) {
-                (Ok(died), Some(point)) => {
+                (Ok(end), Some(point)) => {
                     let row = Row {
                         phase: phase.name,
                         point: point.clone(),
-                        died,
+                        end,
                         seconds: begun.elapsed().as_secs_f64(),
                     };
                     print_row(&row);
@@ -123,7 +138,9 @@ fn lives(stage: &mut Stage, program: &Path, only: Option<&str>) -> Result<()> {
             delete(stage)?;
         }
     }
+    let (users, acls) = leaks::principals(stage)?;
     println!("{} points walked, {} failed", rows.len(), failed.len());
+    println!("at the end {users} users and {acls} ACLs, those of before");
     for (step, why) in OUT_OF_REACH {
         println!("not walked: before and after {step}: {why}");
     }
@@ -133,8 +150,8 @@ fn lives(stage: &mut Stage, program: &Path, only: Option<&str>) -> Result<()> {
 
 fn print_row(row: &Row) {
     println!(
-        "| {:<7} | {:<26} | {:<6} | {:>5.1} s |",
-        row.phase, row.point, row.died, row.seconds
+        "| {:<7} | {:<26} | {:<6} | {:>5} | {:>4} | {:>5.1} s |",
+        row.phase, row.point, row.end.died, row.end.users, row.end.acls, row.seconds
     );
 }
 
@@ -149,7 +166,7 @@ fn owned(points: &[&str]) -> Vec<String> {
 }
 
 /// All phases with all their points. A point that the program has and no phase walks is an error.
-fn phases(program: &Path, only: Option<&str>) -> Result<Vec<Phase>> {
+fn phases(program: &Path, only: &[String]) -> Result<Vec<Phase>> {
     let mut phases = all_phases();
     let text = run(Command::new(program).arg("failpoints"))?;
     let mut unused: BTreeSet<&str> = text.lines().collect();
@@ -158,12 +175,14 @@ fn phases(program: &Path, only: Option<&str>) -> Result<Vec<Phase>> {
     }
     unused.retain(|point| !OUT_OF_REACH.iter().any(|(step, _)| point.ends_with(step)));
     ensure!(unused.is_empty(), "points that no phase walks: {unused:?}");
-    if let Some(only) = only {
+    if !only.is_empty() {
         for phase in &mut phases {
             let name = phase.name;
-            phase
-                .points
-                .retain(|point| point.contains(only) || name == only);
+            let is_asked = |point: &String| {
+                let mut words = only.iter();
+                words.any(|word| point.contains(word) || name == word)
+            };
+            phase.points.retain(is_asked);
         }
     }
     Ok(phases)
@@ -193,6 +212,11 @@ fn all_phases() -> Vec<Phase> {
         "before:shim-write-exit",
         "after:shim-write-exit",
     ]);
+    let grant = [
+        around(&["grant"]),
+        owned(&["after:grant-acls", "after:grant-user"]),
+    ];
+    let revoke = [around(&["revoke"]), owned(&["after:revoke-user"])];
     let start = around(&["make-topics", "start-worker"]);
     let create = around(&["preflight", "create-stopped", "resume", "conclude"]);
     let change = around(&[
@@ -210,23 +234,22 @@ fn all_phases() -> Vec<Phase> {
         phase(
             "create",
             "SUCCEEDED",
-            &[put.clone(), start, shim_starts, create],
+            &[put.clone(), grant.concat(), start, shim_starts, create],
         ),
         phase("change", "SUCCEEDED", &[put, change]),
         phase("resize", "SUCCEEDED", &[resize, shim_ends.clone()]),
         phase("mistake", "ROLLED_BACK", &[mistake]),
         phase("pause", "SUCCEEDED", &[around(&["pause"])]),
-        phase("delete", "SUCCEEDED", &[delete, gone, shim_ends]),
+        phase(
+            "delete",
+            "SUCCEEDED",
+            &[delete, revoke.concat(), gone, shim_ends],
+        ),
     ]
 }
 
-/// One phase, with a point armed or not; says who died.
-fn act(
-    stage: &mut Stage,
-    phase: &Phase,
-    body: &Value,
-    point: Option<&String>,
-) -> Result<&'static str> {
+/// One phase, with a point armed or not.
+fn act(stage: &mut Stage, phase: &Phase, body: &Value, point: Option<&String>) -> Result<End> {
     let file = stage.world.daemon.data().join("failpoint");
     let daemon = stage.world.daemon.pid();
     if let Some(point) = point {
@@ -253,11 +276,13 @@ fn act(
     if phase.name == "create" || phase.name == "delete" {
         leaks::topics(stage)?;
     }
-    Ok(match point {
+    let (users, acls) = leaks::principals(stage)?;
+    let died = match point {
         None => "nobody",
         Some(point) if is_shims(point) => "shim",
         Some(_) => "daemon",
-    })
+    };
+    Ok(End { died, users, acls })
 }
 
 fn is_shims(point: &str) -> bool {

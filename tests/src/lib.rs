@@ -7,6 +7,7 @@ pub mod probe;
 pub mod process;
 pub mod rig;
 pub mod secured;
+pub mod standing;
 pub mod terraform;
 pub mod wire;
 pub mod world;

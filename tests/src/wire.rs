@@ -12,12 +12,13 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::messages::{
     ApiKey, CreateAclsRequest, CreateAclsResponse, CreateTopicsRequest, CreateTopicsResponse,
-    DeleteTopicsRequest, DeleteTopicsResponse, FetchRequest, FetchResponse, FindCoordinatorRequest,
-    FindCoordinatorResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
-    InitProducerIdRequest, InitProducerIdResponse, JoinGroupRequest, JoinGroupResponse,
-    MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse, RequestHeader,
-    ResponseHeader, SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest,
-    SaslHandshakeResponse,
+    DeleteTopicsRequest, DeleteTopicsResponse, DescribeAclsRequest, DescribeAclsResponse,
+    DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse, FetchRequest,
+    FetchResponse, FindCoordinatorRequest, FindCoordinatorResponse, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse, InitProducerIdRequest, InitProducerIdResponse,
+    JoinGroupRequest, JoinGroupResponse, MetadataRequest, MetadataResponse, ProduceRequest,
+    ProduceResponse, RequestHeader, ResponseHeader, SaslAuthenticateRequest,
+    SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 use ring::rand::SecureRandom as _;
@@ -82,9 +83,11 @@ calls! {
     CreateTopics 6 CreateTopicsRequest => CreateTopicsResponse;
     DeleteTopics 5 DeleteTopicsRequest => DeleteTopicsResponse;
     InitProducerId 4 InitProducerIdRequest => InitProducerIdResponse;
+    DescribeAcls 3 DescribeAclsRequest => DescribeAclsResponse;
     CreateAcls 3 CreateAclsRequest => CreateAclsResponse;
     SaslAuthenticate 2 SaslAuthenticateRequest => SaslAuthenticateResponse;
     IncrementalAlterConfigs 1 IncrementalAlterConfigsRequest => IncrementalAlterConfigsResponse;
+    DescribeUserScramCredentials 0 DescribeUserScramCredentialsRequest => DescribeUserScramCredentialsResponse;
     AlterUserScramCredentials 0 AlterUserScramCredentialsRequest => AlterUserScramCredentialsResponse;
 }
 

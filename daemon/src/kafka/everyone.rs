@@ -14,14 +14,54 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use kafka_protocol::messages::FindCoordinatorRequest;
 use runnel_api::Secret;
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
 
 /// What the names of users begin with that are made to ask, and live for a second.
 pub const PROBE_PREFIX: &str = "runnel-probe-";
 /// Connecting, making the user, its login, its connection, three questions, and deleting the user.
 const STEPS: u32 = 8;
+/// A user older than this is nobody's any more: a probe takes seconds, the rest is for clocks of
+/// other hosts that go wrong.
+const ABANDONED_SECONDS: u64 = 600;
 /// A transactional id as the key of `FindCoordinator` (KIP-98).
 const TRANSACTIONAL_ID: i8 = 1;
+
+/// Deletes users of probes that a death cut short, here or on another host that looks after the same
+/// cluster, and gives their names. What is not named as we name them stays.
+pub async fn sweep_probe_users(
+    access: &Access,
+    timeout: Duration,
+) -> Result<Vec<String>, KafkaError> {
+    let mut admin = KafkaAdmin::connect(access, timeout).await?;
+    let users = admin.scram_users().await?;
+    let abandoned: Vec<String> = abandoned(&users, now_seconds())
+        .map(str::to_owned)
+        .collect();
+    for username in &abandoned {
+        admin.delete_scram_user(username).await?;
+    }
+    Ok(abandoned)
+}
+
+/// Those users that a probe made long ago.
+fn abandoned(users: &BTreeSet<String>, now_seconds: u64) -> impl Iterator<Item = &str> {
+    let is_abandoned = move |username: &&str| {
+        made_at(username).is_some_and(|made| now_seconds.saturating_sub(made) > ABANDONED_SECONDS)
+    };
+    users.iter().map(String::as_str).filter(is_abandoned)
+}
+
+/// Seconds since the Unix epoch, as [`stranger`] puts them into a name.
+fn made_at(username: &str) -> Option<u64> {
+    let (seconds, _) = username.strip_prefix(PROBE_PREFIX)?.split_once('-')?;
+    seconds.parse().ok()
+}
+
+fn now_seconds() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
 
 /// Whether somebody without an ACL gets in.
 #[derive(Debug)]
@@ -117,7 +157,40 @@ impl KafkaAdmin {
     }
 }
 
+/// A user of this moment with a password that nobody else knows.
 fn stranger() -> Result<(String, Secret), Failure> {
-    let username = format!("{PROBE_PREFIX}{}", BASE64.encode(random::<9>()?));
+    let random_part = BASE64.encode(random::<9>()?);
+    let username = format!("{PROBE_PREFIX}{}-{random_part}", now_seconds());
     Ok((username, Secret::new(BASE64.encode(random::<24>()?))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_users_that_a_probe_made_long_ago_are_abandoned() {
+        let now = 1_800_000_000;
+        let cases = [
+            ("runnel-probe-1799999000-AbC_-123", true),
+            ("runnel-probe-1799999399-AbC", true),
+            ("runnel-probe-1799999400-AbC", false),
+            ("runnel-probe-1800000000-AbC", false),
+            ("runnel-probe-1800009999-AbC", false),
+            ("runnel-probe-1799999000", false),
+            ("runnel-probe-orders-1", false),
+            ("runnel-probe--1-AbC", false),
+            ("runnel-orders-1799999000-AbC", false),
+            ("admin", false),
+        ];
+        for (name, expected) in cases {
+            let users = BTreeSet::from([name.to_owned()]);
+            assert_eq!(abandoned(&users, now).count() == 1, expected, "{name}");
+        }
+        let (fresh, _) = stranger().unwrap();
+        let made = made_at(&fresh).unwrap();
+        let users = BTreeSet::from([fresh]);
+        assert_eq!(abandoned(&users, made).count(), 0);
+        assert_eq!(abandoned(&users, made + ABANDONED_SECONDS + 1).count(), 1);
+    }
 }

@@ -33,7 +33,7 @@ pub use access::{Access, ClientCertificate, Encryption, Login};
 pub use acls::{AclBinding, Acls};
 pub use admin::{Broker, Cluster, KafkaAdmin};
 pub use error::{Code, KafkaError, Server};
-pub use everyone::{Everyone, PROBE_PREFIX, lets_everyone_in};
+pub use everyone::{Everyone, PROBE_PREFIX, lets_everyone_in, sweep_probe_users};
 pub use failure::{Blame, Failure};
 pub use groups::{Group, GroupDeletion, GroupState, Leave, Member};
 pub use lag::{Lag, Subscription, sink_group};

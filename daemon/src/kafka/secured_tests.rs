@@ -407,8 +407,41 @@ async fn a_broker_without_authorizer_says_so() {
     assert!(admin.scram_users().await.unwrap().is_empty());
 }
 
+/// Tests that look at all users of probes take turns: the broker is one.
+static PROBE_USERS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+#[tokio::test]
+async fn users_of_probes_cut_short_are_swept_and_nobody_else() {
+    let _turn = PROBE_USERS.lock().await;
+    let access = admin_access(&secured().await);
+    let mut admin = admin().await;
+    let now = std::time::SystemTime::UNIX_EPOCH
+        .elapsed()
+        .unwrap()
+        .as_secs();
+    let named = |middle: &str| format!("{PROBE_PREFIX}{middle}");
+    let old = named("1700000000-AbC_-1");
+    let fresh = named(&format!("{now}-AbC"));
+    let others = [fresh, named("orders"), "runnel-1700000000-a".to_owned()];
+    let password = Secret::new("of-a-probe");
+    for username in others.iter().chain([&old]) {
+        admin.upsert_scram_user(username, &password).await.unwrap();
+    }
+    let swept = sweep_probe_users(&access, TIMEOUT).await.unwrap();
+    let left = admin.scram_users().await.unwrap();
+    let again = sweep_probe_users(&access, TIMEOUT).await.unwrap();
+    for username in &others {
+        admin.delete_scram_user(username).await.unwrap();
+    }
+    assert_eq!(swept, [old.clone()]);
+    assert!(again.is_empty(), "{again:?}");
+    assert!(!left.contains(&old), "{left:?}");
+    assert!(others.iter().all(|other| left.contains(other)), "{left:?}");
+}
+
 #[tokio::test]
 async fn a_stranger_is_refused_until_everybody_is_let_in() {
+    let _turn = PROBE_USERS.lock().await;
     let secured = secured().await;
     let access = admin_access(&secured);
     let everyone = lets_everyone_in(&access, TIMEOUT).await;

@@ -19,6 +19,7 @@ mod memory;
 mod observe;
 mod position;
 mod probe;
+mod probe_users;
 mod scaling;
 mod silence;
 mod stop;
@@ -167,6 +168,10 @@ impl Reconciler {
         let (done, mut finished) = mpsc::channel::<Done>(64);
         let mut fleet_changes = self.inner.parts.fleet.changes();
         let mut leftovers_due_ms = now_ms();
+        let inner = self.inner.clone();
+        tokio::spawn(end.clone().run_until_cancelled_owned(async move {
+            probe_users::sweep_now_and_then(&inner).await;
+        }));
         while !end.is_cancelled() {
             if now_ms() >= leftovers_due_ms {
                 leftovers_due_ms = now_ms() + leftovers::PERIOD_MS;
