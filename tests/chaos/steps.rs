@@ -69,6 +69,11 @@ pub fn walk(only: &[String]) -> Result<()> {
     if let Some(secured) = &stage.secured {
         leaks::strangers(secured)?;
         stage.before = Standing::read(secured)?;
+        println!("before: {:#?}", stage.before);
+        ensure!(
+            stage.before.users.len() == 2 && stage.before.acls.len() == 2,
+            "not only the admin and the strangers"
+        );
     }
     let result = lives(&mut stage, &program, only);
     if result.is_err() {

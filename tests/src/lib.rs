@@ -1,5 +1,6 @@
 //! What trials and benchmarks share: real servers, the daemon as a process, the real terraform.
 
+pub mod canary;
 pub mod daemon;
 pub mod deeds;
 pub mod hcl;

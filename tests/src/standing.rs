@@ -56,6 +56,9 @@ impl Standing {
         let users = answer.results.iter().map(|user| user.user.to_string());
         let all = DescribeAclsRequest::default()
             .with_resource_type_filter(ANY)
+            .with_resource_name_filter(None)
+            .with_principal_filter(None)
+            .with_host_filter(None)
             .with_pattern_type_filter(ANY)
             .with_operation(ANY)
             .with_permission_type(ANY);

@@ -1,5 +1,6 @@
 //! The trials, by what they show.
 
+mod canaries;
 mod change;
 mod examples;
 mod flow;
@@ -187,6 +188,8 @@ pub const ALL: &[(&str, TrialFn)] = &[
     (
         "the_way_in_by_iam_is_an_error_where_nobody_knows_it",
         ways_in::msk_iam,
+        "no_secret_stands_anywhere_but_at_home_on_a_secured_cluster",
+        canaries::everywhere,
     ),
     ("the_quickstart_applies_and_captures", examples::quickstart),
 ];

@@ -76,7 +76,7 @@ pub fn no_trace(world: &mut World) -> Result<()> {
 }
 
 /// A saved plan is a ZIP; what is deflated in it would not be found by its bytes.
-fn unzip(archive: &Path, folder: &Path) -> Result<()> {
+pub(super) fn unzip(archive: &Path, folder: &Path) -> Result<()> {
     zip::ZipArchive::new(std::fs::File::open(archive)?)?.extract(folder)?;
     Ok(())
 }
