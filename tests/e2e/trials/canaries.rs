@@ -318,7 +318,7 @@ fn sees(world: &World, cage: &Cage, terraform: &Terraform) -> Result<()> {
     let secrets = homes(&world.daemon.data(), "secrets");
     let file = secrets.first().context("no file of secrets")?;
     let planted = [
-        world.daemon.data().join("logs/planted"),
+        world.daemon.data().join("planted"),
         terraform.folder().join("planted"),
         broker.join("planted"),
     ];
