@@ -4,7 +4,7 @@
 //! schemas, and as `StringConverter` does (`Struct{…}`).
 
 use crate::dice::scramble;
-use crate::event::{Body, Change, Event, Op, RawRecord, Row, RowKey};
+use crate::event::{Body, Change, Event, Ledger, Op, RawRecord, Row, RowKey};
 use crate::struct_text;
 use serde::Deserialize;
 use serde_json::Value;
@@ -28,7 +28,9 @@ pub enum Format {
 #[derive(Debug, Clone)]
 pub struct Parser {
     format: Format,
-    tables: [String; 2],
+    /// Name of the workload.
+    table: String,
+    tables: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -38,7 +40,9 @@ struct RowText {
     writer: u32,
     seq: Option<u64>,
     wseq: u64,
-    payload: String,
+    payload: Option<String>,
+    balance: Option<i64>,
+    items: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -93,7 +97,12 @@ impl Parser {
     pub fn new(format: Format, table: &str) -> Self {
         Self {
             format,
-            tables: [format!("{table}_reg"), format!("{table}_log")],
+            tables: ["reg", "log"]
+                .into_iter()
+                .chain(Ledger::ALL.map(Ledger::suffix))
+                .map(|it| format!("{table}_{it}"))
+                .collect(),
+            table: table.to_owned(),
         }
     }
 
@@ -103,11 +112,14 @@ impl Parser {
             Format::Opaque => (None, Body::Opaque(digest(raw))),
             Format::Counter => (None, count(raw)),
             Format::ConnectJson | Format::StructString => {
-                let key = raw.key.as_deref().and_then(|text| self.key(text));
+                let key = raw
+                    .key
+                    .as_deref()
+                    .and_then(|text| self.key(text, &raw.topic));
                 let body = match raw.value.as_deref() {
                     None => Body::Tombstone,
                     Some(text) => self
-                        .envelope(text)
+                        .envelope(text, &raw.topic)
                         .unwrap_or_else(|why| Body::Unreadable(why.to_string())),
                 };
                 (key, body)
@@ -134,9 +146,13 @@ impl Parser {
         serde_json::from_str(text)
     }
 
-    fn key(&self, text: &str) -> Option<RowKey> {
+    fn key(&self, text: &str, topic: &str) -> Option<RowKey> {
         match self.read::<KeyText>(text).ok()? {
-            KeyText { id: Some(id), .. } => Some(RowKey::Register(id)),
+            // A key does not tell its table.
+            KeyText { id: Some(id), .. } => Some(match Ledger::of(topic, &self.table) {
+                Some(ledger) => RowKey::Ledger(ledger, id),
+                None => RowKey::Register(id),
+            }),
             KeyText {
                 writer: Some(writer),
                 seq: Some(seq),
@@ -146,7 +162,7 @@ impl Parser {
         }
     }
 
-    fn envelope(&self, text: &str) -> Result<Body, serde_json::Error> {
+    fn envelope(&self, text: &str, topic: &str) -> Result<Body, serde_json::Error> {
         let envelope = match self.read::<Envelope<RowText>>(text) {
             Ok(envelope) => envelope,
             // Perhaps its rows are of another table, which is another fault than a damaged record.
@@ -158,6 +174,8 @@ impl Parser {
                 });
             }
         };
+        let table = envelope.source.as_ref().and_then(|it| it.table.as_deref());
+        let ledger = Ledger::of(table.unwrap_or(topic), &self.table);
         if let Some(table) = self.foreign(envelope.source) {
             return Ok(Body::Foreign(table));
         }
@@ -183,7 +201,7 @@ impl Parser {
                 )));
             }
         };
-        let rows = [envelope.before, envelope.after].map(|it| it.map(row));
+        let rows = [envelope.before, envelope.after].map(|it| it.map(|it| row(it, ledger)));
         let (before, after) = match rows {
             [Some(Err(why)), _] | [_, Some(Err(why))] => {
                 return Ok(Body::Unreadable(why.to_owned()));
@@ -219,7 +237,7 @@ fn transaction_id(id: &str) -> String {
     }
 }
 
-fn row(text: RowText) -> Result<Row, &'static str> {
+fn row(text: RowText, ledger: Option<Ledger>) -> Result<Row, &'static str> {
     let RowText {
         id,
         ver,
@@ -227,12 +245,21 @@ fn row(text: RowText) -> Result<Row, &'static str> {
         seq,
         wseq,
         payload,
+        balance,
+        items,
     } = text;
-    let (key, ver) = match (id, ver, seq) {
-        (Some(id), Some(ver), None) => (RowKey::Register(id), ver),
-        (None, None, Some(seq)) => (RowKey::Append { writer, seq }, 0),
-        _ => return Err("a row with the columns of neither table"),
+    let (key, ver) = match (id, ver, seq, ledger) {
+        (Some(id), Some(ver), None, Some(ledger)) => (RowKey::Ledger(ledger, id), ver),
+        (Some(id), Some(ver), None, None) => (RowKey::Register(id), ver),
+        (None, None, Some(seq), None) => (RowKey::Append { writer, seq }, 0),
+        _ => return Err("a row with the columns of no table"),
     };
+    let payload = match ledger {
+        Some(Ledger::Bank | Ledger::Vault) => balance.map(|it| it.to_string()),
+        Some(Ledger::List) => items,
+        None => payload,
+    };
+    let payload = payload.ok_or("a row without its content")?;
     Ok(Row {
         key,
         ver,

@@ -53,6 +53,43 @@ pub struct Event {
     pub body: Body,
 }
 
+/// A table whose rows are there from the beginning, are never deleted, and count their changes from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Ledger {
+    /// Accounts, `NAME_bank`.
+    #[serde(rename = "b")]
+    Bank,
+    /// More accounts, `NAME_vault`: a transfer may go from one table to the other.
+    #[serde(rename = "v")]
+    Vault,
+    /// Lists to which elements are appended, `NAME_list`.
+    #[serde(rename = "l")]
+    List,
+}
+
+impl Ledger {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Bank, Self::Vault, Self::List];
+
+    /// The last part of the table's name.
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::Bank => "bank",
+            Self::Vault => "vault",
+            Self::List => "list",
+        }
+    }
+
+    /// The one of this table or topic, by the end of its name.
+    pub fn of(name: &str, table: &str) -> Option<Self> {
+        let wanted = |it: &Self| {
+            let rest = name.strip_suffix(it.suffix());
+            rest.is_some_and(|it| it.strip_suffix('_').is_some_and(|it| it.ends_with(table)))
+        };
+        Self::ALL.into_iter().find(wanted)
+    }
+}
+
 /// A row's primary key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RowKey {
@@ -65,6 +102,8 @@ pub enum RowKey {
         /// Counts the writer's appends, from 1, without a gap.
         seq: u64,
     },
+    /// A row of an account table or of the list table.
+    Ledger(Ledger, i64),
 }
 
 impl fmt::Display for RowKey {
@@ -72,6 +111,8 @@ impl fmt::Display for RowKey {
         match self {
             Self::Register(id) => write!(f, "register {id}"),
             Self::Append { writer, seq } => write!(f, "append {seq} of writer {writer}"),
+            Self::Ledger(Ledger::List, id) => write!(f, "list {id}"),
+            Self::Ledger(ledger, id) => write!(f, "{} account {id}", ledger.suffix()),
         }
     }
 }
@@ -133,33 +174,31 @@ pub struct Change {
     pub transaction: Option<(String, u64)>,
 }
 
-/// A row of one of the two tables.
+/// A row of one of the tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// Primary key.
     pub key: RowKey,
-    /// Counts the changes of a register, from 1, through deletes; 0 in the append table.
+    /// Counts the changes of the row, from 1, of a register through deletes; 0 in the append table.
     pub ver: u64,
     /// Who wrote it.
     pub writer: u32,
     /// The writer's attempt that wrote it.
     pub wseq: u64,
-    /// See [`crate::payload`].
+    /// See [`crate::payload`]; of an account its balance, of a list its elements.
     pub payload: String,
 }
 
 impl Row {
-    /// Whether the payload is the one that belongs here.
+    /// Whether the payload is the one that belongs here. What a list holds is known by the list before it alone.
     pub fn is_sound(&self) -> bool {
-        crate::payload::is_payload(&self.payload, self.writer, self.wseq, self.place())
-    }
-
-    /// Where the payload is.
-    pub fn place(&self) -> crate::payload::Place {
-        match self.key {
+        let place = match self.key {
             RowKey::Register(id) => crate::payload::Place::Register(id),
             RowKey::Append { .. } => crate::payload::Place::Append,
-        }
+            RowKey::Ledger(Ledger::List, _) => return !self.payload.is_empty(),
+            RowKey::Ledger(..) => return self.payload.parse::<i64>().is_ok(),
+        };
+        crate::payload::is_payload(&self.payload, self.writer, self.wseq, place)
     }
 }
 

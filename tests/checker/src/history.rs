@@ -4,7 +4,7 @@
 //! *outcome* after the answer, and at the end what the database holds. An intent without an outcome is `unknown`: that
 //! is what a writer leaves that was killed in between.
 
-use crate::event::RowKey;
+use crate::event::{Ledger, RowKey};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fs::File;
@@ -41,6 +41,10 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Write(pub i64, pub u64, pub Kind);
 
+/// One version of one row of a ledger: table, id, version, and of an account its balance after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leg(pub Ledger, pub i64, pub u64, pub Option<i64>);
+
 /// A client transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
@@ -52,6 +56,8 @@ pub struct Attempt {
     pub seq: u64,
     /// The registers it changed.
     pub writes: Vec<Write>,
+    /// The accounts and lists it changed.
+    pub legs: Vec<Leg>,
     /// What is known of its end.
     pub outcome: Outcome,
     /// When the outcome was known, milliseconds since 1970.
@@ -61,7 +67,7 @@ pub struct Attempt {
 impl Attempt {
     /// Every row it wrote.
     pub fn rows(&self) -> usize {
-        self.writes.len() + usize::from(self.seq > 0)
+        self.writes.len() + self.legs.len() + usize::from(self.seq > 0)
     }
 
     /// The key of the row it appended.
@@ -82,6 +88,21 @@ pub struct Final {
     pub by: Option<(u32, u64)>,
 }
 
+/// A row of a ledger in the database at the end, with all its columns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerRow {
+    /// Table.
+    pub ledger: Ledger,
+    /// Primary key.
+    pub id: i64,
+    /// Its last version.
+    pub ver: u64,
+    /// Who wrote it and in which attempt; attempt 0 made the table.
+    pub by: (u32, u64),
+    /// An account's balance, a list's elements.
+    pub value: String,
+}
+
 /// What the database held when the writers had ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finals {
@@ -89,6 +110,9 @@ pub struct Finals {
     pub registers: Vec<Final>,
     /// Rows of each writer in the append table.
     pub appends: Vec<(u32, u64)>,
+    /// Every account and list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ledgers: Vec<LedgerRow>,
 }
 
 /// All that the writers know.
@@ -111,6 +135,8 @@ enum Line {
     },
     /// Writer, attempt, number of the appended row, registers.
     Try(u32, u64, u64, Vec<Write>),
+    /// Writer, attempt, accounts and lists; after its `Try`, when there are any.
+    Legs(u32, u64, Vec<Leg>),
     /// Writer, attempt, outcome, time.
     End(u32, u64, Outcome, i64),
     Finals(Finals),
@@ -211,9 +237,18 @@ impl History {
                     wseq,
                     seq,
                     writes,
+                    legs: Vec::new(),
                     outcome: Outcome::Unknown,
                     at: 0,
                 });
+            }
+            Line::Legs(writer, wseq, legs) => {
+                let attempt = index
+                    .get(&(writer, wseq))
+                    .and_then(|it| self.attempts.get_mut(*it));
+                if let Some(attempt) = attempt {
+                    attempt.legs = legs;
+                }
             }
             Line::End(writer, wseq, outcome, at) => {
                 let attempt = index
@@ -298,7 +333,12 @@ impl Recorder {
             attempt.wseq,
             attempt.seq,
             attempt.writes.clone(),
-        ))
+        ))?;
+        if attempt.legs.is_empty() {
+            return Ok(());
+        }
+        let (writer, wseq) = (attempt.writer, attempt.wseq);
+        self.line(&Line::Legs(writer, wseq, attempt.legs.clone()))
     }
 
     /// What became of it.
@@ -347,6 +387,7 @@ mod tests {
             wseq,
             seq: wseq,
             writes: vec![Write(5, wseq, Kind::Update)],
+            legs: vec![Leg(Ledger::Vault, 3, wseq + 1, Some(-7))],
             outcome,
             at: 17,
         }

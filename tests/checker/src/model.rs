@@ -1,8 +1,8 @@
 //! A database and a faultless pipeline in memory: the same workload as the writers', and the events that it would give.
 
 use crate::dice::Dice;
-use crate::event::{Body, Change, Event, Op, Row, RowKey};
-use crate::history::{Attempt, Final, Finals, History, Kind, Outcome, Write};
+use crate::event::{Body, Change, Event, Ledger, Op, Row, RowKey};
+use crate::history::{Attempt, Final, Finals, History, Kind, LedgerRow, Leg, Outcome, Write};
 use crate::payload::{Place, payload};
 use crate::workload;
 use std::collections::{BTreeMap, HashMap};
@@ -10,9 +10,16 @@ use std::sync::Arc;
 
 /// Name of the model's workload.
 pub const TABLE: &str = "model";
-/// Topics that the model writes: registers, appends, transactions.
-pub const TOPICS: [&str; 3] = ["m.d.model_reg", "m.d.model_log", "m.transaction"];
-/// Partitions of the first two.
+/// Topics that the model writes: registers, appends, transactions, accounts, more accounts, lists.
+pub const TOPICS: [&str; 6] = [
+    "m.d.model_reg",
+    "m.d.model_log",
+    "m.transaction",
+    "m.d.model_bank",
+    "m.d.model_vault",
+    "m.d.model_list",
+];
+/// Partitions of all but the third.
 const PARTITIONS: i32 = 3;
 const WRITERS: u32 = 4;
 /// Of 100 COMMITs, so many have no answer; half of them happened all the same.
@@ -29,11 +36,12 @@ struct Register {
 struct Model {
     dice: Dice,
     registers: BTreeMap<i64, Register>,
+    ledgers: BTreeMap<(Ledger, i64), Row>,
     /// By writer: attempts, appends.
     writers: Vec<(u64, u64)>,
     history: History,
     events: Vec<Event>,
-    topics: [Arc<str>; 3],
+    topics: [Arc<str>; 6],
     clock: i64,
 }
 
@@ -42,6 +50,7 @@ pub fn run(seed: u64, transactions: u32, keys: u32) -> (History, Vec<Event>) {
     let mut model = Model {
         dice: Dice::new(seed),
         registers: BTreeMap::new(),
+        ledgers: BTreeMap::new(),
         writers: vec![(0, 0); WRITERS as usize],
         history: History {
             table: TABLE.to_owned(),
@@ -51,6 +60,7 @@ pub fn run(seed: u64, transactions: u32, keys: u32) -> (History, Vec<Event>) {
         topics: TOPICS.map(Arc::from),
         clock: 1_000_000,
     };
+    model.open_ledgers();
     for number in 0..transactions {
         model.transaction(number, keys);
     }
@@ -62,9 +72,24 @@ pub fn run(seed: u64, transactions: u32, keys: u32) -> (History, Vec<Event>) {
     model.history.finals = Some(Finals {
         registers: registers.collect(),
         appends: (0..).zip(model.writers.iter().map(|it| it.1)).collect(),
+        ledgers: model
+            .ledgers
+            .iter()
+            .map(|(at, row)| ledger_row(*at, row))
+            .collect(),
     });
     number_offsets(&mut model.events);
     (model.history, model.events)
+}
+
+fn ledger_row((ledger, id): (Ledger, i64), row: &Row) -> LedgerRow {
+    LedgerRow {
+        ledger,
+        id,
+        ver: row.ver,
+        by: (row.writer, row.wseq),
+        value: row.payload.clone(),
+    }
 }
 
 /// Gives each record the offset of its place.
@@ -95,6 +120,7 @@ impl Model {
             wseq,
             seq,
             writes: Vec::new(),
+            legs: Vec::new(),
             outcome: match (plan.rolls_back, is_unknown) {
                 (true, _) => Outcome::Fail,
                 (false, true) => Outcome::Unknown,
@@ -105,6 +131,9 @@ impl Model {
         let mut changes = Vec::new();
         for (id, wants_delete) in plan.registers {
             changes.push(self.change(id, wants_delete, &mut attempt, commits));
+        }
+        for leg in plan.legs {
+            changes.push(self.leg(leg, &mut attempt, commits));
         }
         changes.push(Change {
             op: Op::Create,
@@ -160,9 +189,67 @@ impl Model {
         }
     }
 
+    /// The rows that every ledger begins with.
+    fn open_ledgers(&mut self) {
+        for ledger in Ledger::ALL {
+            let rows = (1..=workload::LEDGER_ROWS).map(|id| Row {
+                key: RowKey::Ledger(ledger, id),
+                ver: 1,
+                writer: 0,
+                wseq: 0,
+                payload: workload::opening(ledger),
+            });
+            let rows: Vec<Row> = rows.collect();
+            let changes = rows.iter().map(|row| Change {
+                op: Op::Create,
+                before: None,
+                after: Some(row.clone()),
+                transaction: None,
+            });
+            self.publish(&format!("0-1-open-{}", ledger.suffix()), changes.collect());
+            self.ledgers
+                .extend((1..).zip(rows).map(|(id, row)| ((ledger, id), row)));
+        }
+    }
+
+    fn leg(
+        &mut self,
+        (ledger, id, amount): (Ledger, i64, i64),
+        attempt: &mut Attempt,
+        commits: bool,
+    ) -> Change {
+        let key = RowKey::Ledger(ledger, id);
+        let (writer, wseq) = (attempt.writer, attempt.wseq);
+        let before = self.ledgers.get(&(ledger, id)).cloned();
+        let ver = before.as_ref().map_or(0, |it| it.ver) + 1;
+        let old = before.as_ref().map_or("", |it| &it.payload);
+        let balance = (ledger != Ledger::List).then(|| old.parse::<i64>().unwrap_or(0) + amount);
+        let payload = match balance {
+            Some(balance) => balance.to_string(),
+            None => workload::appended(old, ver, writer, wseq),
+        };
+        attempt.legs.push(Leg(ledger, id, ver, balance));
+        let after = Row {
+            key,
+            ver,
+            writer,
+            wseq,
+            payload,
+        };
+        if commits {
+            self.ledgers.insert((ledger, id), after.clone());
+        }
+        Change {
+            op: Op::Update,
+            before,
+            after: Some(after),
+            transaction: None,
+        }
+    }
+
     fn publish(&mut self, id: &str, changes: Vec<Change>) {
         self.put(2, 0, None, Body::Begin);
-        let mut counts = [0, 0];
+        let mut counts = [0; 6];
         for (mut change, order) in changes.into_iter().zip(1..) {
             change.transaction = Some((id.to_owned(), order));
             let Some(key) = change
@@ -177,6 +264,9 @@ impl Model {
             let (topic, partition) = match key {
                 RowKey::Register(id) => (0, id % i64::from(PARTITIONS)),
                 RowKey::Append { seq, .. } => (1, i64::try_from(seq % 3).unwrap_or(0)),
+                RowKey::Ledger(Ledger::Bank, id) => (3, id % i64::from(PARTITIONS)),
+                RowKey::Ledger(Ledger::Vault, id) => (4, id % i64::from(PARTITIONS)),
+                RowKey::Ledger(Ledger::List, id) => (5, id % i64::from(PARTITIONS)),
             };
             let partition = i32::try_from(partition).unwrap_or(0);
             counts[topic] += 1;
@@ -185,8 +275,9 @@ impl Model {
                 self.put(topic, partition, Some(key), Body::Tombstone);
             }
         }
-        let names = ["d.model_reg", "d.model_log"].map(str::to_owned);
-        let tables = names.into_iter().zip(counts).collect();
+        let names = TOPICS.map(|it| it.trim_start_matches("m.").to_owned());
+        let tables = names.into_iter().zip(counts).filter(|it| it.1 > 0);
+        let tables = tables.collect();
         let id = id.to_owned();
         self.put(2, 0, None, Body::End { id, tables });
     }

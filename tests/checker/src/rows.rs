@@ -1,7 +1,9 @@
-//! The two tables of the workload: what each event must be, by what came before it.
+//! The tables of the workload: what each event must be, by what came before it.
 
 use crate::check::Found;
-use crate::event::{Body, Change, Event, Op, Row, RowKey};
+use crate::event::{Body, Change, Event, Ledger, Op, Row, RowKey};
+use crate::ledgers::LedgerCheck;
+use crate::order::Commits;
 use crate::sequence::{Sequence, Sight};
 use crate::verdict::Rows;
 use std::collections::{BTreeMap, HashMap};
@@ -104,6 +106,9 @@ pub(crate) struct RowCheck {
     /// By topic, partition and writer: the last attempt seen.
     sessions: HashMap<(Arc<str>, i32, u32), u64>,
     pub(crate) transactions: HashMap<String, Transaction>,
+    pub(crate) commits: Commits,
+    /// Accounts and lists.
+    pub(crate) ledgers: LedgerCheck,
     /// Versions and appends that were seen again with another writer or attempt.
     pub(crate) others: Vec<(RowKey, u64, Mark)>,
 }
@@ -121,6 +126,8 @@ impl RowCheck {
             append_partitions: HashMap::new(),
             sessions: HashMap::new(),
             transactions: HashMap::new(),
+            commits: Commits::default(),
+            ledgers: LedgerCheck::default(),
             others: Vec::new(),
         }
     }
@@ -142,6 +149,12 @@ impl RowCheck {
             let orders = &mut self.transactions.entry(id.clone()).or_default().orders;
             if let Err(at) = orders.binary_search(order) {
                 orders.insert(at, *order);
+            }
+            if self.rows.transactions {
+                // Attempt 0 made the tables; a delete does not say whose it is.
+                let owner = change.after.as_ref().filter(|it| it.wseq > 0);
+                let owner = owner.map(|it| (it.writer, it.wseq));
+                self.commits.observe(event, id, owner, &mut found.verdict);
             }
         }
         let row = match (change.op, &change.before, &change.after) {
@@ -182,6 +195,14 @@ impl RowCheck {
             }
             RowKey::Append { writer, seq } if self.rows.appends => {
                 self.append((writer, seq), event, change.op, row, found);
+            }
+            RowKey::Ledger(ledger, id) if self.rows.reads(ledger) => {
+                if self
+                    .ledgers
+                    .observe((ledger, id), event, change, row, found)
+                {
+                    self.session(event, row, found);
+                }
             }
             key => {
                 let example = || format!("{}: {key}, which was not to be read", event.place());
@@ -354,16 +375,22 @@ impl RowCheck {
 
     fn end(&mut self, id: &str, tables: &[(String, u64)]) {
         let name = &self.rows.table;
-        let read = [
+        let ledgers =
+            Ledger::ALL.map(|it| (self.rows.reads(it), format!("{name}_{}", it.suffix())));
+        let read: Vec<_> = [
             (self.rows.registers, format!("{name}_reg")),
             (self.rows.appends, format!("{name}_log")),
-        ];
+        ]
+        .into_iter()
+        .chain(ledgers)
+        .collect();
         let is_read = |table: &str| {
             let table = table.rsplit('.').next();
             read.iter().any(|(read, it)| *read && table == Some(it))
         };
         let counts = tables.iter().filter(|(table, _)| is_read(table));
         let expected = counts.map(|(_, count)| count).sum();
+        self.commits.end(id);
         let transaction = self.transactions.entry(id.to_owned()).or_default();
         // Debezium ends a transaction again after a restart, and then counts what it sent since: often 0.
         transaction.expected = transaction.expected.max(Some(expected));

@@ -145,6 +145,7 @@ impl RowCheck {
                 missing += seq.saturating_sub(seen);
             }
         }
+        missing += self.ledgers.outstanding(history, |it| self.rows.reads(it));
         missing + self.behind().count() as u64
     }
 
@@ -162,13 +163,15 @@ impl RowCheck {
                 (RowKey::Append { writer, seq }, Mark::Row(_, wseq)) => {
                     truth.append_objection(*writer, *seq, *wseq)
                 }
-                (RowKey::Append { .. }, Mark::Deleted) => None,
+                (RowKey::Append { .. }, Mark::Deleted) | (RowKey::Ledger(..), _) => None,
             };
             if let Some(objection) = objection {
                 let example = || format!("{key}, version {ver}: {objection}");
                 found.verdict.phantom.add(example);
             }
         }
+        self.ledgers
+            .finish(history, |it| self.rows.reads(it), &mut found);
         self.finish_transactions(history, &mut found);
         found.verdict.lag = self.lag(history);
         found
@@ -259,6 +262,10 @@ impl RowCheck {
         if !self.rows.transactions {
             return;
         }
+        if self.rows.session_order {
+            self.commits.finish(&mut found.verdict.reordered);
+        }
+        let torn = &mut found.verdict.torn;
         for (id, transaction) in &self.transactions {
             let seen = transaction.orders.len() as u64;
             match transaction.expected {
@@ -302,7 +309,12 @@ impl RowCheck {
             seen += usize::from(is_seen);
             named += usize::from(is_seen);
         }
-        Sights { seen, named, rows }
+        let (legs, of) = self.ledgers.seen_of(attempt, |it| self.rows.reads(it));
+        Sights {
+            seen: seen + legs,
+            named: named + legs,
+            rows: rows + of,
+        }
     }
 
     /// How long after their COMMIT the appended rows came.

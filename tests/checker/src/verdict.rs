@@ -1,5 +1,6 @@
 //! What was found, for people and for programs.
 
+use crate::event::Ledger;
 use serde::Serialize;
 use std::fmt;
 
@@ -31,12 +32,16 @@ pub enum Mode {
     reason = "independent switches of one judgement"
 )]
 pub struct Rows {
-    /// Name of the workload: its tables are `NAME_reg` and `NAME_log`.
+    /// Name of the workload: its tables are `NAME_reg`, `NAME_log`, `NAME_bank`, `NAME_vault` and `NAME_list`.
     pub table: String,
     /// The register table was read.
     pub registers: bool,
     /// The append table was read.
     pub appends: bool,
+    /// Both account tables were read: sums and transfers are judged.
+    pub bank: bool,
+    /// The list table was read.
+    pub lists: bool,
     /// Debezium's topic of transaction metadata was read.
     pub transactions: bool,
     /// An event seen twice is a fault.
@@ -49,12 +54,14 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Both tables, at least once, with Debezium's defaults.
+    /// Registers and appends, at least once, with Debezium's defaults.
     pub fn of(table: &str) -> Self {
         Self {
             table: table.to_owned(),
             registers: true,
             appends: true,
+            bank: false,
+            lists: false,
             transactions: false,
             exactly_once: false,
             tombstones: true,
@@ -62,14 +69,25 @@ impl Rows {
         }
     }
 
-    /// What the topics' names say, by their ends: `…NAME_reg`, `…NAME_log`, `….transaction`.
+    /// What the topics' names say, by their ends: `…NAME_reg`, `…NAME_log`, `…NAME_bank` with `…NAME_vault`,
+    /// `…NAME_list`, `….transaction`.
     pub fn of_topics<S: AsRef<str>>(table: &str, topics: &[S]) -> Self {
         let ends = |end: &str| topics.iter().any(|it| it.as_ref().ends_with(end));
         Self {
             registers: ends(&format!("{table}_reg")),
             appends: ends(&format!("{table}_log")),
+            bank: ends(&format!("{table}_bank")) && ends(&format!("{table}_vault")),
+            lists: ends(&format!("{table}_list")),
             transactions: ends(".transaction"),
             ..Self::of(table)
+        }
+    }
+
+    /// Whether a ledger was read.
+    pub const fn reads(&self, ledger: Ledger) -> bool {
+        match ledger {
+            Ledger::Bank | Ledger::Vault => self.bank,
+            Ledger::List => self.lists,
         }
     }
 }

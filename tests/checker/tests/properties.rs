@@ -21,6 +21,7 @@ fn interleaved(events: &[Event], dice: &mut Dice) -> Vec<Event> {
         // A writer's appends to a partition are one series, as a register's versions are.
         let of = match (&event.body, event.key) {
             (_, Some(checker::event::RowKey::Register(id))) => format!("register {id}"),
+            (_, Some(key @ checker::event::RowKey::Ledger(..))) => key.to_string(),
             (Body::Change(change), _) => format!(
                 "appends of {:?} in {}",
                 change.after.as_ref().map(|row| row.writer),

@@ -15,7 +15,11 @@ pub(super) struct Fault {
     pub(super) play: Play,
 }
 
-const fn fault(name: &'static str, found_as: &'static [&'static str], play: Play) -> Fault {
+pub(super) const fn fault(
+    name: &'static str,
+    found_as: &'static [&'static str],
+    play: Play,
+) -> Fault {
     Fault {
         name,
         found_as,
@@ -145,7 +149,7 @@ pub(super) const FAULTS: &[Fault] = &[
 fn is_append(event: &Event) -> Option<(u32, u64)> {
     match version(event)?.0 {
         RowKey::Append { writer, seq } => Some((writer, seq)),
-        RowKey::Register(_) => None,
+        RowKey::Register(_) | RowKey::Ledger(..) => None,
     }
 }
 
@@ -207,6 +211,10 @@ fn records_of(stage: &Stage<'_>, attempt: &Attempt) -> Vec<usize> {
     let wrote = |key: RowKey, ver: u64| match key {
         RowKey::Register(id) => attempt.writes.iter().any(|it| (it.0, it.1) == (id, ver)),
         RowKey::Append { .. } => Some(key) == attempt.append_key(),
+        RowKey::Ledger(ledger, id) => {
+            let mut legs = attempt.legs.iter();
+            legs.any(|it| (it.0, it.1, it.2) == (ledger, id, ver))
+        }
     };
     let mut indices = Vec::new();
     for (at, event) in stage.events.iter().enumerate() {

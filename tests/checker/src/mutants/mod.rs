@@ -3,6 +3,7 @@
 
 mod faults;
 mod honest;
+mod ledgers;
 mod stage;
 
 use crate::dice::Dice;
@@ -81,9 +82,13 @@ pub struct Report {
     pub controls: Vec<(&'static str, Trial)>,
 }
 
+fn all() -> impl Iterator<Item = &'static Fault> {
+    faults::FAULTS.iter().chain(ledgers::FAULTS)
+}
+
 /// Names of the faults, for tests that play one at a time.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    faults::FAULTS.iter().map(|it| it.name)
+    all().map(|it| it.name)
 }
 
 /// The findings of a verdict, by name.
@@ -101,7 +106,7 @@ fn found(verdict: &Verdict) -> Vec<&'static str> {
 
 /// Plays every fault and every control.
 pub fn try_all(run: &Run, seed: u64) -> Report {
-    let faults = faults::FAULTS.iter().enumerate();
+    let faults = all().enumerate();
     let controls = honest::CONTROLS.iter().enumerate();
     Report {
         faults: faults
@@ -115,7 +120,7 @@ pub fn try_all(run: &Run, seed: u64) -> Report {
 
 /// Plays one fault, by name.
 pub fn try_one(run: &Run, name: &str, seed: u64) -> Trial {
-    let mut faults = faults::FAULTS.iter().enumerate();
+    let mut faults = all().enumerate();
     match faults.find(|(_, it)| it.name == name) {
         Some((number, fault)) => try_fault(run, fault, seed, number),
         None => Trial::NoPlace,

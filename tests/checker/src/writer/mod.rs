@@ -1,12 +1,14 @@
 //! Real load on MariaDB, MySQL or PostgreSQL, of which every change can be recognised.
 //!
-//! Four tables: `NAME_reg` (registers, each change counts its version up) and `NAME_log` (every transaction appends one
-//! row, without a gap for each writer) are to be captured; `NAME_side` carries a register's version over a delete and
+//! Seven tables. To be captured are `NAME_reg` (registers, each change counts its version up) and `NAME_log` (every
+//! transaction appends one row, without a gap for each writer), and if one likes `NAME_bank` with `NAME_vault` (accounts,
+//! between which transfers go) and `NAME_list` (lists, to which elements are appended). `NAME_side` carries a register's version over a delete and
 //! `NAME_cursor` says how far each writer is, which need not be captured.
 //!
 //! A writer that loses its connection at a COMMIT connects again and asks `NAME_cursor`, locking its row: while the lost
 //! transaction still runs in the server, the answer waits. Then it knows, and goes on without a hole.
 
+mod ledgers;
 mod run;
 mod session;
 

@@ -1,5 +1,6 @@
 //! One writer: a transaction after the other, and after a lost connection the question what became of the last.
 
+use super::ledgers;
 use super::session::{Rows, Session, SessionError, Value};
 use super::{BackOff, Db, Finals, Shared, WriteError, WriterConfig};
 use crate::dice::Dice;
@@ -55,10 +56,13 @@ pub(super) async fn set_up(config: &WriterConfig, is_new: bool) -> Result<(), Wr
              seq BIGINT NOT NULL, wseq BIGINT NOT NULL)"
         ),
     ];
+    tables.extend(ledgers::tables(t));
     if config.db == Db::Postgres {
         // Events then hold the whole row before.
-        tables
-            .extend(["reg", "log"].map(|it| format!("ALTER TABLE {t}_{it} REPLICA IDENTITY FULL")));
+        tables.extend(
+            ["reg", "log", "bank", "vault", "list"]
+                .map(|it| format!("ALTER TABLE {t}_{it} REPLICA IDENTITY FULL")),
+        );
     }
     for sql in tables {
         session
@@ -84,6 +88,13 @@ pub(super) async fn set_up(config: &WriterConfig, is_new: bool) -> Result<(), Wr
             .await
             .map_err(failed("fill the side table"))?;
         from = to + 1;
+    }
+    for rows in ledgers::rows(t) {
+        let sql = format!("{} INTO {rows}{}", ignore.0, ignore.1);
+        session
+            .plain(&sql)
+            .await
+            .map_err(failed("fill the accounts and lists"))?;
     }
     for writer in 0..config.writers {
         let row = format!("(writer, seq, wseq) VALUES ({writer},0,0)");
@@ -146,6 +157,7 @@ async fn read_finals(session: &mut Session, t: &str) -> Result<Finals, SessionEr
     Ok(Finals {
         registers,
         appends: appends.collect(),
+        ledgers: ledgers::read(session, t).await?,
     })
 }
 
@@ -319,6 +331,7 @@ impl Work {
             wseq: self.wseq,
             seq: self.seq + 1,
             writes: Vec::new(),
+            legs: Vec::new(),
             outcome: Outcome::Unknown,
             at: 0,
         };
@@ -392,6 +405,10 @@ impl Work {
                 Value::Int(*id),
             ];
             session.run(change, &row).await?;
+        }
+        // Last, since all writers share these few rows.
+        for leg in &plan.legs {
+            ledgers::change(session, &self.shared.config.table, *leg, attempt).await?;
         }
         let text = Value::Text(payload(writer, wseq, Place::Append));
         let row = [int(writer.into()), int(seq), int(wseq), text];

@@ -101,6 +101,30 @@ impl Session {
         .await
     }
 
+    /// Rows as text, of a statement without values.
+    pub(super) async fn texts(&mut self, sql: &str) -> Result<Vec<Vec<String>>, SessionError> {
+        within(STATEMENT_LIMIT, async {
+            match self {
+                Self::Mariadb(conn) => texts_of_mariadb(conn, sql).await,
+                Self::Postgres { client, .. } => {
+                    let messages = client.simple_query(sql).await;
+                    let messages = messages.map_err(|it| of_postgres(&it))?;
+                    let rows = messages.iter().filter_map(|it| match it {
+                        tokio_postgres::SimpleQueryMessage::Row(row) => Some(row),
+                        _ => None,
+                    });
+                    let cell = |row: &tokio_postgres::SimpleQueryRow, at| {
+                        row.get(at).unwrap_or_default().to_owned()
+                    };
+                    Ok(rows
+                        .map(|row| (0..row.len()).map(|at| cell(row, at)).collect())
+                        .collect())
+                }
+            }
+        })
+        .await
+    }
+
     /// Runs a statement that cannot be prepared.
     pub(super) async fn plain(&mut self, sql: &str) -> Result<(), SessionError> {
         within(STATEMENT_LIMIT, async {
@@ -157,6 +181,20 @@ async fn open_postgres(url: &str, password: Option<&Password>) -> Result<Session
         client: Box::new(client),
         statements: HashMap::new(),
     })
+}
+
+async fn texts_of_mariadb(
+    conn: &mut mysql_async::Conn,
+    sql: &str,
+) -> Result<Vec<Vec<String>>, SessionError> {
+    let rows: Vec<mysql_async::Row> = conn.query(sql).await.map_err(of_mariadb)?;
+    let cell = |value: mysql_async::Value| match value {
+        mysql_async::Value::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        mysql_async::Value::NULL => String::new(),
+        other => other.as_sql(true),
+    };
+    let texts = |row: mysql_async::Row| row.unwrap().into_iter().map(cell).collect();
+    Ok(rows.into_iter().map(texts).collect())
 }
 
 async fn run_mariadb(
