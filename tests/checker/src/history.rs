@@ -86,6 +86,41 @@ pub struct Final {
     pub ver: u64,
     /// Who wrote it and in which attempt; none when the last version is a delete.
     pub by: Option<(u32, u64)>,
+    /// [`Row::digest`](crate::event::Row::digest) of the row; none when there is none, or when nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<u64>,
+}
+
+/// A stretch of one writer's rows in the append table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stretch {
+    /// Whose.
+    pub writer: u32,
+    /// The number of its first row.
+    pub from: u64,
+    /// The number of its last row.
+    pub to: u64,
+    /// The rows' [`Row::digest`](crate::event::Row::digest)s, added up modulo 2⁶⁴.
+    pub sum: u64,
+}
+
+/// Rows of a stretch. The history tells so many of them in one number, and stays small.
+const STRETCH: u64 = 100;
+
+/// Adds a row to the stretches of its table; rows come by writer and number.
+pub fn add_row(stretches: &mut Vec<Stretch>, (writer, seq): (u32, u64), digest: u64) {
+    match stretches.last_mut() {
+        Some(last) if last.writer == writer && seq / STRETCH == last.from / STRETCH => {
+            last.to = seq;
+            last.sum = last.sum.wrapping_add(digest);
+        }
+        _ => stretches.push(Stretch {
+            writer,
+            from: seq,
+            to: seq,
+            sum: digest,
+        }),
+    }
 }
 
 /// A row of a ledger in the database at the end, with all its columns.
@@ -110,6 +145,9 @@ pub struct Finals {
     pub registers: Vec<Final>,
     /// Rows of each writer in the append table.
     pub appends: Vec<(u32, u64)>,
+    /// What the append table holds, its oldest rows left out when there are many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stretches: Vec<Stretch>,
     /// Every account and list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ledgers: Vec<LedgerRow>,

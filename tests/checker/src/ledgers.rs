@@ -6,7 +6,7 @@
 
 use crate::check::{Found, add_holes};
 use crate::event::{Change, Event, Ledger, Op, Row, RowKey};
-use crate::history::{Attempt, History, LedgerRow, Leg, Outcome};
+use crate::history::{Attempt, History, Leg, Outcome};
 use crate::order::{self, Attempted};
 use crate::sequence::Sequence;
 use crate::workload;
@@ -242,31 +242,22 @@ impl LedgerCheck {
         }
     }
 
-    /// Every row of the database against the last one of the topic, all columns.
+    /// Every row of the database against the same version of it in the topic, all columns. What is newer in the topic
+    /// was written after somebody looked at the database.
     fn finish_rows(&self, history: &History, reads: impl Fn(Ledger) -> bool, found: &mut Found) {
         let rows = history.finals.iter().flat_map(|it| &it.ledgers);
         for row in rows.filter(|it| reads(it.ledger)) {
-            let LedgerRow {
-                ledger,
-                id,
-                ver,
-                by,
-                value,
-            } = row;
-            let entry = self.entries.get(&(*ledger, *id));
-            let Some(seen) = entry.and_then(|it| it.versions.get(*ver)) else {
+            let entry = self.entries.get(&(row.ledger, row.id));
+            let Some(seen) = entry.and_then(|it| it.versions.get(row.ver)) else {
                 // Lost, which is told.
                 continue;
             };
-            let last = entry.map_or(0, |it| it.versions.max());
-            if (seen.by, &*seen.value, last) != (*by, value.as_str(), *ver) {
-                let key = RowKey::Ledger(*ledger, *id);
+            if (seen.by, &*seen.value) != (row.by, row.value.as_str()) {
+                let (key, ver) = (RowKey::Ledger(row.ledger, row.id), row.ver);
                 found.verdict.corrupt.add(|| {
-                    let held = format!("version {ver} by {by:?}, {value}");
-                    format!(
-                        "{key}: the database holds {held}; seen was version {last}, {}",
-                        seen.value
-                    )
+                    let (held, by) = (&row.value, row.by);
+                    let (value, of) = (&seen.value, seen.by);
+                    format!("{key}, version {ver}: the database holds {held} by {by:?}, seen was {value} by {of:?}")
                 });
             }
         }
@@ -338,14 +329,13 @@ fn objection(
     let (writer, wseq) = version.by;
     if wseq == 0 {
         let opening = workload::opening(at.0);
-        return if ver != 1 {
-            Some(Objection::Phantom(
+        if ver != 1 {
+            return Some(Objection::Phantom(
                 "the table began with version 1".to_owned(),
-            ))
-        } else {
-            (*version.value != *opening)
-                .then(|| Objection::Value(format!("{}, where {opening} was", version.value)))
-        };
+            ));
+        }
+        return (*version.value != *opening)
+            .then(|| Objection::Value(format!("{}, where {opening} was", version.value)));
     }
     let of = format!("attempt {wseq} of writer {writer}");
     let Some(attempt) = attempts.get(&version.by) else {

@@ -23,6 +23,7 @@ pub mod payload;
 pub mod reader;
 mod rows;
 pub mod sequence;
+mod state;
 mod struct_text;
 mod timing;
 pub mod truth;

@@ -2,7 +2,7 @@
 
 use crate::dice::Dice;
 use crate::event::{Body, Change, Event, Ledger, Op, Row, RowKey};
-use crate::history::{Attempt, Final, Finals, History, Kind, LedgerRow, Leg, Outcome, Write};
+use crate::history::{self, Attempt, Final, Finals, History, Kind, LedgerRow, Leg, Outcome, Write};
 use crate::payload::{Place, payload};
 use crate::workload;
 use std::collections::{BTreeMap, HashMap};
@@ -37,6 +37,8 @@ struct Model {
     dice: Dice,
     registers: BTreeMap<i64, Register>,
     ledgers: BTreeMap<(Ledger, i64), Row>,
+    /// The append table: writer, number, digest.
+    appended: BTreeMap<(u32, u64), u64>,
     /// By writer: attempts, appends.
     writers: Vec<(u64, u64)>,
     history: History,
@@ -51,6 +53,7 @@ pub fn run(seed: u64, transactions: u32, keys: u32) -> (History, Vec<Event>) {
         dice: Dice::new(seed),
         registers: BTreeMap::new(),
         ledgers: BTreeMap::new(),
+        appended: BTreeMap::new(),
         writers: vec![(0, 0); WRITERS as usize],
         history: History {
             table: TABLE.to_owned(),
@@ -68,9 +71,15 @@ pub fn run(seed: u64, transactions: u32, keys: u32) -> (History, Vec<Event>) {
         id: *id,
         ver: register.ver,
         by: register.row.as_ref().map(|row| (row.writer, row.wseq)),
+        row: register.row.as_ref().map(Row::digest),
     });
+    let mut stretches = Vec::new();
+    for (key, digest) in &model.appended {
+        history::add_row(&mut stretches, *key, *digest);
+    }
     model.history.finals = Some(Finals {
         registers: registers.collect(),
+        stretches,
         appends: (0..).zip(model.writers.iter().map(|it| it.1)).collect(),
         ledgers: model
             .ledgers
@@ -135,16 +144,20 @@ impl Model {
         for leg in plan.legs {
             changes.push(self.leg(leg, &mut attempt, commits));
         }
+        let appended = Row {
+            key: RowKey::Append { writer, seq },
+            ver: 0,
+            writer,
+            wseq,
+            payload: payload(writer, wseq, Place::Append),
+        };
+        if commits {
+            self.appended.insert((writer, seq), appended.digest());
+        }
         changes.push(Change {
             op: Op::Create,
             before: None,
-            after: Some(Row {
-                key: RowKey::Append { writer, seq },
-                ver: 0,
-                writer,
-                wseq,
-                payload: payload(writer, wseq, Place::Append),
-            }),
+            after: Some(appended),
             transaction: None,
         });
         self.history.attempts.push(attempt);

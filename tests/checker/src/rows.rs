@@ -32,15 +32,19 @@ pub(crate) struct Register {
     pub(crate) born_later: bool,
     /// A delete of this version waits for its tombstone.
     pub(crate) awaits_tombstone: Option<u64>,
+    /// The newest version and the digest of its row, none when it was a delete: the topic, folded.
+    pub(crate) last: (u64, Option<u64>),
     /// The last record is a tombstone, the last version a row.
     pub(crate) buried_alive: bool,
 }
 
-/// What was seen of a row of the append table: the attempt, and the record's time.
+/// What was seen of a row of the append table: the attempt, the record's time, the row.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Appended {
     pub(crate) wseq: u64,
     pub(crate) at: i64,
+    /// Of the whole row.
+    pub(crate) digest: u64,
 }
 
 /// A writer's appends in one partition, in the order of their first sights.
@@ -252,6 +256,9 @@ impl RowCheck {
         }
         register.settle_tombstone(id, ver, event, found);
         register.chain(id, ver, event, change, found);
+        if ver >= register.last.0 {
+            register.last = (ver, change.after.as_ref().map(Row::digest));
+        }
         let earlier = register.versions.get(ver).copied();
         let sight = register.versions.observe(ver, mark);
         found.sight(sight, || {
@@ -326,6 +333,7 @@ impl RowCheck {
         let appended = Appended {
             wseq: row.wseq,
             at: event.at,
+            digest: row.digest(),
         };
         appends.observe(seq, appended);
         if op == Op::Read {

@@ -172,6 +172,7 @@ impl RowCheck {
         }
         self.ledgers
             .finish(history, |it| self.rows.reads(it), &mut found);
+        self.finish_state(history, &mut found);
         self.finish_transactions(history, &mut found);
         found.verdict.lag = self.lag(history);
         found

@@ -58,21 +58,19 @@ pub(super) async fn change(
     };
     let ver = ver + 1;
     let balance = (!is_list).then_some(old + amount);
-    let (set, value) = match balance {
-        Some(balance) => ("balance = ?", Value::Int(balance)),
-        None => {
-            let element = Value::Text(workload::element(attempt.writer, attempt.wseq));
-            let set = if workload::begins_anew(ver) {
-                "items = ?"
-            } else {
-                "items = CONCAT(items, ';', ?)"
-            };
-            (set, element)
-        }
+    let (set, value) = if let Some(balance) = balance {
+        ("balance = ?", Value::Int(balance))
+    } else {
+        let element = Value::Text(workload::element(attempt.writer, attempt.wseq));
+        let set = if workload::begins_anew(ver) {
+            "items = ?"
+        } else {
+            "items = CONCAT(items, ';', ?)"
+        };
+        (set, element)
     };
     let sql = format!("UPDATE {t}_{name} SET {set}, ver = ?, writer = ?, wseq = ? WHERE id = ?");
-    let by = [int(attempt.writer.into()), int(attempt.wseq)];
-    let [writer, wseq] = by;
+    let (writer, wseq) = (int(attempt.writer.into()), int(attempt.wseq));
     let values = [value, int(ver), writer, wseq, Value::Int(id)];
     session.run(&sql, &values).await?;
     attempt.legs.push(Leg(ledger, id, ver, balance));

@@ -8,6 +8,7 @@
 //! A writer that loses its connection at a COMMIT connects again and asks `NAME_cursor`, locking its row: while the lost
 //! transaction still runs in the server, the answer waits. Then it knows, and goes on without a hole.
 
+mod finals;
 mod ledgers;
 mod run;
 mod session;
@@ -201,7 +202,7 @@ impl WriterHandle {
                     // A panic of a writer would be a bug of this file; its last attempt stays unknown.
                     drop(task.await);
                 }
-                run::finals(&self.shared.config).await
+                finals::finals(&self.shared.config).await
             };
             // The timer belongs to the runtime, so it is made inside.
             let finals = runtime.block_on(async { tokio::time::timeout(STOP_LIMIT, end).await });

@@ -2,9 +2,9 @@
 
 use super::ledgers;
 use super::session::{Rows, Session, SessionError, Value};
-use super::{BackOff, Db, Finals, Shared, WriteError, WriterConfig};
+use super::{BackOff, Db, Shared, WriteError, WriterConfig};
 use crate::dice::Dice;
-use crate::history::{Attempt, Final, Kind, Outcome, Write};
+use crate::history::{Attempt, Kind, Outcome, Write};
 use crate::payload::{Place, payload};
 use crate::workload::{self, Plan};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ fn first(rows: &Rows, column: usize) -> Option<u64> {
     u64::try_from((*rows.first()?.get(column)?)?).ok()
 }
 
-async fn open(config: &WriterConfig) -> Result<Session, SessionError> {
+pub(super) async fn open(config: &WriterConfig) -> Result<Session, SessionError> {
     Session::open(config.db, &config.url, config.password.as_ref()).await
 }
 
@@ -112,53 +112,6 @@ pub(super) async fn set_up(config: &WriterConfig, is_new: bool) -> Result<(), Wr
         ));
     }
     Ok(())
-}
-
-/// What the database holds; tries until it answers.
-pub(super) async fn finals(config: &WriterConfig) -> Finals {
-    let mut back_off = BackOff::new();
-    loop {
-        if let Ok(mut session) = open(config).await
-            && let Ok(finals) = read_finals(&mut session, &config.table).await
-        {
-            return finals;
-        }
-        back_off.wait().await;
-    }
-}
-
-async fn read_finals(session: &mut Session, t: &str) -> Result<Finals, SessionError> {
-    let sql = format!(
-        "SELECT s.id, s.ver, r.ver, r.writer, r.wseq FROM {t}_side s LEFT JOIN {t}_reg r ON r.id = s.id ORDER BY s.id"
-    );
-    let rows = session.run(&sql, &[]).await?;
-    let number = |cell: Option<Option<&Option<i64>>>| {
-        let cell = cell.flatten().copied().flatten();
-        cell.and_then(|it| u64::try_from(it).ok())
-    };
-    let registers = rows.iter().filter_map(|row| {
-        let cell = |at: usize| number(Some(row.get(at)));
-        let by = cell(3).and_then(|it| u32::try_from(it).ok()).zip(cell(4));
-        let last = Final {
-            id: row.first().copied().flatten()?,
-            ver: cell(2).or(cell(1))?,
-            by,
-        };
-        // Never written so far.
-        (last.ver > 0).then_some(last)
-    });
-    let registers = registers.collect();
-    let sql = format!("SELECT writer, seq FROM {t}_cursor ORDER BY writer");
-    let rows = session.run(&sql, &[]).await?;
-    let appends = rows.iter().filter_map(|row| {
-        let cell = |at: usize| number(Some(row.get(at)));
-        Some((u32::try_from(cell(0)?).ok()?, cell(1)?))
-    });
-    Ok(Finals {
-        registers,
-        appends: appends.collect(),
-        ledgers: ledgers::read(session, t).await?,
-    })
 }
 
 /// How a transaction ended, for the connection.
