@@ -375,6 +375,41 @@ mod tests {
     }
 
     #[test]
+    fn accounts_and_lists_are_known_by_their_tables() {
+        let read = |format, table: &str, text: &str| {
+            let raw = RawRecord {
+                topic: format!("s.d.t_{table}").into(),
+                partition: 0,
+                offset: 7,
+                at: 1,
+                key: Some(if format == Format::ConnectJson {
+                    r#"{"id":5}"#.to_owned()
+                } else {
+                    "Struct{id=5}".to_owned()
+                }),
+                value: Some(text.to_owned()),
+            };
+            let event = Parser::new(format, "t").event(&raw);
+            let Body::Change(change) = event.body else {
+                return (event.key, String::new());
+            };
+            (
+                event.key,
+                change.after.map_or(String::new(), |it| it.payload),
+            )
+        };
+        let account = r#"{"op":"c","after":{"id":5,"ver":1,"writer":0,"wseq":0,"balance":-40},"source":{"table":"t_vault"}}"#;
+        let key = Some(RowKey::Ledger(Ledger::Vault, 5));
+        let found = read(Format::ConnectJson, "vault", account);
+        assert_eq!(found, (key, "-40".to_owned()));
+        let text = "Struct{after=Struct{id=5,ver=2,writer=1,wseq=3,items=begin;e1.3},\
+                    source=Struct{table=t_list},op=c}";
+        let key = Some(RowKey::Ledger(Ledger::List, 5));
+        let found = read(Format::StructString, "list", text);
+        assert_eq!(found, (key, "begin;e1.3".to_owned()));
+    }
+
+    #[test]
     fn tombstones_ends_of_transactions_other_tables_and_damage_are_told_apart() {
         let json = |value: &str| body(Format::ConnectJson, None, Some(value)).1;
         let key = r#"{"writer":2,"seq":9}"#;

@@ -353,3 +353,91 @@ fn objection(
     (*version.value != *balance)
         .then(|| Objection::Value(format!("{}, where {of} left {balance}", version.value)))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::event::{Body, Event, Ledger, RowKey};
+    use crate::history::History;
+    use crate::verdict::{Rows, Verdict};
+    use crate::{Mode, model, verify};
+
+    fn run() -> (History, Vec<Event>) {
+        model::run(11, 600, 20)
+    }
+
+    fn judged(history: &History, events: Vec<Event>) -> Verdict {
+        let rows = Rows::of_topics(model::TABLE, &model::TOPICS);
+        verify(history, events, &Mode::Rows(rows))
+    }
+
+    /// Where the change of a row is that made a version.
+    fn place(events: &[Event], key: RowKey, ver: u64) -> usize {
+        let is_it = |it: &Event| match &it.body {
+            Body::Change(change) => {
+                let row = change.after.as_ref();
+                row.is_some_and(|it| (it.key, it.ver) == (key, ver))
+            }
+            _ => false,
+        };
+        events.iter().position(is_it).expect("a version")
+    }
+
+    /// The first transfer that was committed: where its legs are.
+    fn transfer(history: &History, events: &[Event]) -> (usize, usize) {
+        let mut attempts = history.attempts.iter();
+        let attempt = attempts.find(|it| {
+            let accounts = it.legs.iter().filter(|it| it.0 != Ledger::List);
+            it.outcome == crate::history::Outcome::Ok && accounts.count() == 2
+        });
+        let legs = &attempt.expect("a transfer").legs;
+        let at = |at: usize| place(events, RowKey::Ledger(legs[at].0, legs[at].1), legs[at].2);
+        (at(0), at(1))
+    }
+
+    #[test]
+    fn a_restart_between_the_legs_of_a_transfer_is_no_fault() {
+        let (history, mut events) = run();
+        let (first, second) = transfer(&history, &events);
+        let again = events[first.saturating_sub(5)..=first].to_vec();
+        events.splice((first + 1)..=first, again);
+        assert!(first < second);
+        let verdict = judged(&history, events);
+        assert!(verdict.passed && verdict.duplicated.count > 0, "{verdict}");
+    }
+
+    #[test]
+    fn a_transfer_without_one_leg_is_torn_and_changes_the_sum() {
+        let (history, mut events) = run();
+        let (_, second) = transfer(&history, &events);
+        events.remove(second);
+        let verdict = judged(&history, events);
+        let told = verdict.torn.examples.join("; ");
+        assert!(told.contains("rows were seen"), "{verdict}");
+        assert!(verdict.lost.count == 1 && !verdict.passed, "{verdict}");
+    }
+
+    #[test]
+    fn a_balance_that_makes_money_is_told_by_the_sum_and_by_the_history() {
+        let (history, mut events) = run();
+        let (first, _) = transfer(&history, &events);
+        if let Body::Change(change) = &mut events[first].body
+            && let Some(row) = &mut change.after
+        {
+            row.payload = "123456".to_owned();
+        }
+        let verdict = judged(&history, events);
+        let told = verdict.torn.examples.join("; ");
+        assert!(told.contains("the accounts hold"), "{verdict}");
+        assert!(verdict.corrupt.count > 0, "{verdict}");
+    }
+
+    #[test]
+    fn without_accounts_and_lists_a_run_is_judged_as_ever() {
+        let (history, events) = run();
+        let other = |it: &Event| matches!(it.key, Some(RowKey::Ledger(..)));
+        let events: Vec<Event> = events.into_iter().filter(|it| !other(it)).collect();
+        let rows = Rows::of_topics(model::TABLE, &model::TOPICS[..3]);
+        let verdict = verify(&history, events, &Mode::Rows(rows));
+        assert!(verdict.passed, "{verdict}");
+    }
+}

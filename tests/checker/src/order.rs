@@ -6,7 +6,7 @@
 
 use crate::event::Event;
 use crate::verdict::{Finding, Verdict};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A client transaction: writer and attempt.
@@ -20,8 +20,8 @@ pub(crate) struct Commits {
     /// By number: the id, the place among all ENDs at the first sight of its own, and whose rows it holds.
     all: Vec<Commit>,
     ends: usize,
-    /// By topic and partition: the transactions in the order of their first sights.
-    lanes: HashMap<(Arc<str>, i32), Lane>,
+    /// By topic and partition: the transactions of its records, in the order of the records' first sights.
+    lanes: HashMap<(Arc<str>, i32), Vec<usize>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -29,12 +29,6 @@ struct Commit {
     id: String,
     rank: Option<usize>,
     attempt: Option<Attempted>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Lane {
-    order: Vec<usize>,
-    seen: HashSet<usize>,
 }
 
 impl Commits {
@@ -51,19 +45,23 @@ impl Commits {
         number
     }
 
-    /// An event of a transaction; `attempt` is whose row it shows, when it shows that.
+    /// An event of a transaction; `attempt` is whose row it shows, when it shows that. By the row's version the caller
+    /// knows whether it is the first sight: Debezium's own numbers may begin anew after a restart.
     pub(crate) fn observe(
         &mut self,
         event: &Event,
         id: &str,
         attempt: Option<Attempted>,
+        is_first: bool,
         verdict: &mut Verdict,
     ) {
         let number = self.number(id);
-        let lane = (Arc::clone(&event.topic), event.partition);
-        let lane = self.lanes.entry(lane).or_default();
-        if lane.seen.insert(number) {
-            lane.order.push(number);
+        if is_first {
+            let lane = (Arc::clone(&event.topic), event.partition);
+            let lane = self.lanes.entry(lane).or_default();
+            if lane.last() != Some(&number) {
+                lane.push(number);
+            }
         }
         let (Some((writer, wseq)), Some(commit)) = (attempt, self.all.get_mut(number)) else {
             return;
@@ -92,7 +90,7 @@ impl Commits {
     pub(crate) fn finish(&self, reordered: &mut Finding) {
         for ((topic, partition), lane) in &self.lanes {
             let mut last: Option<(usize, &str)> = None;
-            for commit in lane.order.iter().filter_map(|it| self.all.get(*it)) {
+            for commit in lane.iter().filter_map(|it| self.all.get(*it)) {
                 // Without an END: that is told elsewhere.
                 let Some(rank) = commit.rank else { continue };
                 match last {
@@ -176,10 +174,10 @@ mod tests {
         }
     }
 
-    fn judged(events: &[(i32, &str, Option<Attempted>)], ends: &[&str]) -> Verdict {
+    fn judged(events: &[(i32, &str, Option<Attempted>, bool)], ends: &[&str]) -> Verdict {
         let mut commits = Commits::default();
         let mut verdict = Verdict::default();
-        for ((partition, id, attempt), offset) in events.iter().zip(0..) {
+        for ((partition, id, attempt, is_first), offset) in events.iter().zip(0..) {
             let event = Event {
                 topic: "t".into(),
                 partition: *partition,
@@ -188,7 +186,7 @@ mod tests {
                 key: None,
                 body: Body::Begin,
             };
-            commits.observe(&event, id, *attempt, &mut verdict);
+            commits.observe(&event, id, *attempt, *is_first, &mut verdict);
         }
         for id in ends {
             commits.end(id);
@@ -199,25 +197,38 @@ mod tests {
 
     #[test]
     fn partitions_follow_the_order_of_the_ends_and_may_rewind() {
-        let found = |events: &[(i32, &str)], ends: &[&str]| {
-            let events: Vec<_> = events.iter().map(|it| (it.0, it.1, None)).collect();
+        let found = |events: &[(i32, &str, bool)], ends: &[&str]| {
+            let events: Vec<_> = events.iter().map(|it| (it.0, it.1, None, it.2)).collect();
             judged(&events, ends).reordered.count
         };
-        assert_eq!(found(&[(0, "x"), (1, "y"), (0, "z")], &["x", "y", "z"]), 0);
-        let rewind = [(0, "x"), (0, "y"), (0, "x"), (0, "y"), (0, "z")];
+        let plain = [(0, "x", true), (1, "y", true), (0, "z", true)];
+        assert_eq!(found(&plain, &["x", "y", "z"]), 0);
+        let rewind = [
+            (0, "x", true),
+            (0, "y", true),
+            (0, "x", false),
+            (0, "y", false),
+            (0, "z", true),
+        ];
         assert_eq!(found(&rewind, &["x", "y", "x", "y", "z"]), 0);
-        assert_eq!(found(&[(0, "y"), (0, "x")], &["x", "y"]), 1);
-        assert_eq!(found(&[(0, "y"), (1, "x")], &["x", "y"]), 0);
+        let swapped = [(0, "y", true), (0, "x", true)];
+        assert_eq!(found(&swapped, &["x", "y"]), 1);
+        let among = [(0, "x", true), (0, "y", true), (0, "x", true)];
+        assert_eq!(found(&among, &["x", "y"]), 1);
+        assert_eq!(found(&[(0, "y", true), (1, "x", true)], &["x", "y"]), 0);
         // An end that is missing is another fault.
-        assert_eq!(found(&[(0, "y"), (0, "x")], &["y"]), 0);
+        assert_eq!(found(&swapped, &["y"]), 0);
     }
 
     #[test]
     fn a_transaction_belongs_to_one_attempt() {
         let torn = |second| {
-            judged(&[(0, "x", Some((1, 4))), (1, "x", second)], &["x"])
-                .torn
-                .count
+            judged(
+                &[(0, "x", Some((1, 4)), true), (1, "x", second, true)],
+                &["x"],
+            )
+            .torn
+            .count
         };
         assert_eq!(torn(Some((1, 4))), 0);
         assert_eq!(torn(None), 0);

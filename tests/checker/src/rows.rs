@@ -154,12 +154,6 @@ impl RowCheck {
             if let Err(at) = orders.binary_search(order) {
                 orders.insert(at, *order);
             }
-            if self.rows.transactions {
-                // Attempt 0 made the tables; a delete does not say whose it is.
-                let owner = change.after.as_ref().filter(|it| it.wseq > 0);
-                let owner = owner.map(|it| (it.writer, it.wseq));
-                self.commits.observe(event, id, owner, &mut found.verdict);
-            }
         }
         let row = match (change.op, &change.before, &change.after) {
             (Op::Create | Op::Read, None, Some(row))
@@ -193,58 +187,66 @@ impl RowCheck {
                 found.corrupt(event, &why);
             }
         }
-        match row.key {
+        let is_first = match row.key {
             RowKey::Register(id) if self.rows.registers => {
-                self.register(id, event, change, row, found);
+                self.register(id, event, change, row, found)
             }
             RowKey::Append { writer, seq } if self.rows.appends => {
-                self.append((writer, seq), event, change.op, row, found);
+                self.append((writer, seq), event, change.op, row, found)
             }
             RowKey::Ledger(ledger, id) if self.rows.reads(ledger) => {
-                if self
-                    .ledgers
-                    .observe((ledger, id), event, change, row, found)
-                {
+                let at = (ledger, id);
+                let is_first = self.ledgers.observe(at, event, change, row, found);
+                if is_first {
                     self.session(event, row, found);
                 }
+                is_first
             }
             key => {
                 let example = || format!("{}: {key}, which was not to be read", event.place());
-                found.verdict.phantom.add(example);
+                return found.verdict.phantom.add(example);
             }
+        };
+        if let Some((id, _)) = &change.transaction
+            && self.rows.transactions
+        {
+            // Attempt 0 made the tables; a delete does not say whose it is.
+            let owner = change.after.as_ref().filter(|it| it.wseq > 0);
+            let owner = owner.map(|it| (it.writer, it.wseq));
+            let verdict = &mut found.verdict;
+            self.commits.observe(event, id, owner, is_first, verdict);
         }
     }
 
-    fn register(&mut self, id: i64, event: &Event, change: &Change, row: &Row, found: &mut Found) {
+    /// True when this version was seen for the first time.
+    fn register(
+        &mut self,
+        id: i64,
+        event: &Event,
+        change: &Change,
+        row: &Row,
+        found: &mut Found,
+    ) -> bool {
         let (ver, mark) = if change.op == Op::Delete {
             (row.ver + 1, Mark::Deleted)
         } else {
             (row.ver, Mark::Row(row.writer, row.wseq))
         };
         if ver == 0 {
-            return found.corrupt(event, "versions count from 1");
+            found.corrupt(event, "versions count from 1");
+            return false;
         }
         let snapshots = found.verdict.snapshot;
         let is_snapshot = change.op == Op::Read;
         found.verdict.snapshot += u64::from(is_snapshot);
-        let register = self.registers.entry(id).or_insert_with(|| {
-            let born_later = change.op == Op::Create && snapshots > 0 && ver > 1;
-            let base = if is_snapshot || born_later {
-                ver - 1
-            } else {
-                0
-            };
-            Register {
-                versions: Sequence::after(base),
-                partition: event.partition,
-                only_snapshot: is_snapshot,
-                born_later,
-                ..Register::default()
-            }
-        });
+        let register = self
+            .registers
+            .entry(id)
+            .or_insert_with(|| Register::begun(ver, event.partition, change.op, snapshots > 0));
         if ver > register.versions.max() + LEAP {
             let why = format!("register {id}: version {ver} is out of any range");
-            return found.corrupt(event, &why);
+            found.corrupt(event, &why);
+            return false;
         }
         if register.partition != event.partition {
             let example = || format!("{}: register {id} changed its partition", event.place());
@@ -278,6 +280,7 @@ impl RowCheck {
         } else if !is_snapshot && earlier.is_none() {
             self.session(event, row, found);
         }
+        earlier.is_none()
     }
 
     fn contradict(&mut self, key: RowKey, ver: u64, mark: Mark) {
@@ -304,6 +307,7 @@ impl RowCheck {
         *last = row.wseq.max(*last);
     }
 
+    /// True when this row was seen for the first time.
     fn append(
         &mut self,
         (writer, seq): (u32, u64),
@@ -311,15 +315,17 @@ impl RowCheck {
         op: Op,
         row: &Row,
         found: &mut Found,
-    ) {
+    ) -> bool {
         if row.writer != writer || !matches!(op, Op::Create | Op::Read) {
             let example = || format!("{}: {op:?} of {}", event.place(), row.key);
-            return found.verdict.phantom.add(example);
+            found.verdict.phantom.add(example);
+            return false;
         }
         found.verdict.snapshot += u64::from(op == Op::Read);
         let appends = self.appends.entry(writer).or_default();
         if seq == 0 || seq > appends.max() + LEAP {
-            return found.corrupt(event, &format!("{} is out of any range", row.key));
+            found.corrupt(event, &format!("{} is out of any range", row.key));
+            return false;
         }
         let home = *self
             .append_partitions
@@ -353,6 +359,7 @@ impl RowCheck {
             None if op == Op::Create => self.session(event, row, found),
             _ => {}
         }
+        earlier.is_none()
     }
 
     fn tombstone(&mut self, event: &Event, found: &mut Found) {
@@ -412,6 +419,24 @@ impl RowCheck {
 }
 
 impl Register {
+    /// By the first event of it.
+    fn begun(ver: u64, partition: i32, op: Op, after_a_snapshot: bool) -> Self {
+        let is_snapshot = op == Op::Read;
+        let born_later = op == Op::Create && after_a_snapshot && ver > 1;
+        let base = if is_snapshot || born_later {
+            ver - 1
+        } else {
+            0
+        };
+        Self {
+            versions: Sequence::after(base),
+            partition,
+            only_snapshot: is_snapshot,
+            born_later,
+            ..Self::default()
+        }
+    }
+
     /// A later version after a delete: its tombstone must have come in between. An earlier one: it will come again.
     fn settle_tombstone(&mut self, id: i64, ver: u64, event: &Event, found: &mut Found) {
         self.buried_alive = false;
