@@ -14,6 +14,7 @@ use crate::scaling::ScalingStatus;
 use crate::worker_configuration::WorkerConfigurationSpec;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
 
 /// What a user declares. Secret values of the configuration travel in [`crate::Put::secrets`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -239,6 +240,13 @@ pub struct ConnectorStatus {
     /// where it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag: Option<u64>,
+}
+
+/// The user that an admin makes on the broker for the connector of this name and id. Two daemons, or
+/// two lives of one name, never share a user.
+pub fn user_of(name: &Name, id: Uuid) -> String {
+    let id = id.simple().to_string();
+    format!("runnel-{name}-{}", &id[..12])
 }
 
 /// A connector.

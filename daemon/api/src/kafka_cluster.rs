@@ -65,6 +65,7 @@ pub enum ClientAuthentication {
     #[default]
     None,
     /// SASL/SCRAM with SHA-512 (RFC 5802, KIP-84).
+    #[serde(rename = "SCRAM_SHA_512")]
     ScramSha512 {
         /// The user, when there is no admin to make one for each connector. Its password is the
         /// secret [`PASSWORD`].
@@ -300,6 +301,32 @@ mod tests {
             "http://a:1",
         ] {
             assert!(servers(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn each_way_in_has_the_name_that_people_write() {
+        for (text, wanted) in [
+            (r#"{"type":"NONE"}"#, ClientAuthentication::None),
+            (r#"{"type":"AWS_MSK_IAM"}"#, ClientAuthentication::AwsMskIam),
+            (
+                r#"{"type":"SCRAM_SHA_512","username":"u"}"#,
+                ClientAuthentication::ScramSha512 {
+                    username: Some("u".into()),
+                    password_wo_version: None,
+                },
+            ),
+            (
+                r#"{"type":"MTLS","certificate":"c"}"#,
+                ClientAuthentication::Mtls {
+                    certificate: "c".into(),
+                    private_key_wo_version: None,
+                },
+            ),
+        ] {
+            let read: ClientAuthentication = serde_json::from_str(text).unwrap();
+            assert_eq!(read, wanted);
+            assert_eq!(serde_json::to_string(&read).unwrap(), text);
         }
     }
 }

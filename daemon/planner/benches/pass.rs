@@ -47,7 +47,9 @@ fn view(dead: bool) -> View {
         goal: Goal {
             life: Life::Wanted,
             generation: Generation(1),
+            has_principal: false,
             wanted: Ok(Target {
+                grant_digest: None,
                 generation: Generation(1),
                 config_digest: "config".into(),
                 launch_digest: "launch".into(),

@@ -1,16 +1,16 @@
 //! The next step of one connector: which course it is on, and how a course fails or ends.
 //!
 //! ```text
-//!             ┌── undo ◄── fails ──┐
-//! create ──► workers ──► preflight ──► create stopped ──► resume ──► settle ──► settled
+//!                       ┌── undo ◄── fails ──┐
+//! create ──► grant ──► workers ──► preflight ──► create stopped ──► resume ──► settle ──► settled
 //! update ──► preflight ──► stop ──► record offsets ──► (workers) ──► put ──► resume ──► settle
 //!             └── fails ──► roll back: stop ──► restore offsets ──► put ──► resume ──► settle
-//! delete ──► stop workers ──► delete topics ──► vanish
+//! delete ──► stop workers ──► revoke ──► delete topics ──► vanish
 //! ```
 
 use crate::plan::{Action, ConnectorPlan, Ending, Which};
 use crate::world::{Goal, Life, OpenOperation, Progress, RollBack, Seen, Target, Timing, View};
-use crate::{change, resize, steady, teardown, workers};
+use crate::{change, principal, resize, steady, teardown, workers};
 use runnel_api::connector::{ConnectorState, DesiredState, Health};
 use runnel_api::scaling::ScalingDecision;
 use runnel_api::{ErrorCode, Generation, Name, OperationKind, Outcome, Problem, RestartScope};
@@ -53,6 +53,7 @@ fn run(step: &mut Step<'_>, which: Which, target: &Target) {
     workers::bury(step);
     steady::watch(step, target);
     let stages = [
+        principal::grant,
         change::set_down,
         workers::topics,
         workers::replace,

@@ -25,7 +25,7 @@ pub use secrets::{is_secret, placeholder};
 use runnel_api::connector::{ConnectorSpec, Derived};
 use runnel_api::error::Warning;
 use runnel_api::kafka_cluster::{ClientAuthentication, Enforcement, KafkaClusterSpec};
-use runnel_api::plugin::{ContentRef, PluginStatus};
+use runnel_api::plugin::{ClassKind, ContentRef, PluginStatus};
 use runnel_api::secret::MASK;
 use runnel_api::server::RuntimeInfo;
 use runnel_api::worker_configuration::WorkerConfigurationSpec;
@@ -41,6 +41,8 @@ pub struct DeriveInput<'a> {
     pub spec: &'a ConnectorSpec,
     /// Keys that `config_wo` holds.
     pub secret_keys: &'a BTreeSet<String>,
+    /// The user that an admin makes for it, from [`runnel_api::connector::user_of`].
+    pub user: &'a str,
     /// The cluster it names.
     pub kafka_cluster: &'a KafkaClusterSpec,
     /// The plugins it names, in its order.
@@ -78,7 +80,23 @@ pub struct Derivation {
     pub worker_config: BTreeMap<String, String>,
     /// True for a class that is known to run one task, whatever `tasks.max` says.
     pub runs_one_task: bool,
+    /// The class that was found under the name in `connector.class`.
+    pub class: Option<FoundClass>,
 }
+
+/// A connector class, found in a plugin or among Kafka's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundClass {
+    /// Its full name.
+    pub class: String,
+    /// As the plugin says; none where it does not.
+    pub version: Option<String>,
+    /// Source or sink.
+    pub kind: Option<ClassKind>,
+}
+
+/// What stands for the key of the cluster's client certificate: no key of a connector.
+pub const CLUSTER_KEY: &str = "(kafka cluster) private_key";
 
 /// Problems and warnings as they are found.
 #[derive(Default)]
@@ -130,6 +148,7 @@ pub fn derive(input: &DeriveInput<'_>) -> Derivation {
             let one_task = class.is_some_and(runs_one_task);
             Derivation {
                 runs_one_task: one_task,
+                class: found.as_ref().map(|found| class::told(input, found)),
                 ..finish(input, runtime, one_task, config, findings)
             }
         }
@@ -150,6 +169,11 @@ fn finish(
 ) -> Derivation {
     let mut effective_config = config.clone();
     let mut worker_config = config;
+    for value in effective_config.values_mut() {
+        if *value == placeholder(CLUSTER_KEY) {
+            MASK.clone_into(value);
+        }
+    }
     for key in input.secret_keys {
         effective_config.insert(key.clone(), MASK.to_owned());
         worker_config.insert(key.clone(), placeholder(key));
@@ -160,25 +184,25 @@ fn finish(
             principal: principal(input),
             effective_config,
             kafka_acls: Vec::new(),
-            enforcement: Enforcement::None,
+            enforcement: input.kafka_cluster.enforcement(),
             capacity_summary: capacity::summary(&input.spec.capacity, one_task),
         }),
         problems: findings.problems,
         warnings: findings.warnings,
         worker_config,
         runs_one_task: one_task,
+        class: None,
     }
 }
 
 /// Who the connector is for the broker.
 fn principal(input: &DeriveInput<'_>) -> String {
     match &input.kafka_cluster.client_authentication {
-        // Who a certificate is for the broker is the broker's to map (`ssl.principal.mapping.rules`).
-        ClientAuthentication::None | ClientAuthentication::Mtls { .. } => {
-            String::from("User:ANONYMOUS")
-        }
+        ClientAuthentication::None => String::from("User:ANONYMOUS"),
+        // What becomes of it is the broker's to say (`ssl.principal.mapping.rules`).
+        ClientAuthentication::Mtls { .. } => String::from("User:(subject of the certificate)"),
         ClientAuthentication::ScramSha512 { username, .. } => {
-            format!("User:{}", username.as_deref().unwrap_or_default())
+            format!("User:{}", username.as_deref().unwrap_or(input.user))
         }
         ClientAuthentication::AwsMskIam => {
             format!("User:{}", input.spec.service_execution_role_arn)
@@ -249,19 +273,18 @@ fn check_tasks(input: &DeriveInput<'_>, class: Option<&str>, findings: &mut Find
 }
 
 fn check_cluster(input: &DeriveInput<'_>, findings: &mut Findings) {
-    let authentication = &input.kafka_cluster.client_authentication;
-    if matches!(authentication, ClientAuthentication::ScramSha512 { .. }) {
+    if let Some((field, message)) = input.kafka_cluster.invalid() {
         findings.refuse(
-            Problem::new(
-                ErrorCode::NotSupported,
-                "this release cannot log in by SCRAM_SHA_512",
-            )
-            .detail(format!(
-                "the Kafka cluster {} wants client authentication SCRAM_SHA_512",
-                input.spec.kafka_cluster
-            ))
-            .field("kafka_cluster"),
+            Problem::new(ErrorCode::InvalidArgument, message)
+                .detail(format!(
+                    "in {field} of the Kafka cluster {}",
+                    input.spec.kafka_cluster
+                ))
+                .field("kafka_cluster"),
         );
+    }
+    if input.kafka_cluster.enforcement() == Enforcement::Acl {
+        return;
     }
     findings.warn(
         "service_execution_role_arn",

@@ -12,6 +12,7 @@ mod connector;
 pub mod derive;
 mod failure;
 mod plan;
+mod principal;
 mod resize;
 pub mod scale;
 mod steady;
@@ -22,6 +23,7 @@ mod world;
 pub use back_off::BackOff;
 pub use failure::{FailureKind, Retry, classify};
 pub use plan::{Action, ConnectorPlan, Ending, Plan, Which};
+pub use principal::Principal;
 pub use world::{
     Away, Connect, ConnectState, Exit, Goal, Halt, Host, Kafka, Life, OpenOperation, Preflight,
     Progress, Reach, Reading, RestartedTask, RollBack, Seen, Target, Task, Timing, View, Worker,

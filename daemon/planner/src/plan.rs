@@ -70,6 +70,10 @@ impl fmt::Display for Ending {
 pub enum Action {
     /// Make the internal topics.
     MakeTopics,
+    /// Make the connector's user and ACLs what the role says; remove what is too much.
+    Grant(Which),
+    /// Remove the connector's user and ACLs.
+    Revoke,
     /// Start one worker.
     StartWorker(Which),
     /// Tell a worker to stop; its shim kills it after the deadline.
@@ -118,8 +122,10 @@ pub enum Action {
 
 impl Action {
     /// Every [`Action::kind`].
-    pub const KINDS: [&'static str; 20] = [
+    pub const KINDS: [&'static str; 22] = [
         "make-topics",
+        "grant",
+        "revoke",
         "start-worker",
         "stop-worker",
         "kill-worker",
@@ -145,6 +151,8 @@ impl Action {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::MakeTopics => "make-topics",
+            Self::Grant(_) => "grant",
+            Self::Revoke => "revoke",
             Self::StartWorker(_) => "start-worker",
             Self::StopWorker(_) => "stop-worker",
             Self::KillWorker(_) => "kill-worker",
@@ -176,6 +184,8 @@ impl fmt::Display for Action {
         };
         match self {
             Self::MakeTopics => f.write_str("make topics"),
+            Self::Grant(w) => write!(f, "grant ({})", which(w)),
+            Self::Revoke => f.write_str("revoke"),
             Self::StartWorker(w) => write!(f, "start worker ({})", which(w)),
             Self::StopWorker(id) => write!(f, "stop worker {id}"),
             Self::KillWorker(id) => write!(f, "kill worker {id}"),

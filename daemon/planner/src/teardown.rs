@@ -2,6 +2,7 @@
 
 use crate::connector::Step;
 use crate::plan::{Action, Ending};
+use crate::principal::{self, Principal};
 use crate::workers;
 use crate::world::{Kafka, Life, OpenOperation, WorkerState};
 use runnel_api::connector::{ConnectorState, Health};
@@ -39,6 +40,19 @@ pub(crate) fn next(step: &mut Step<'_>) {
     }
     let bare_since_ms = *step.progress.bare_since_ms.get_or_insert(step.now_ms);
     let waited_ms = step.now_ms.saturating_sub(bare_since_ms);
+    let revoke = principal::remains(step);
+    let trouble = matches!(step.seen.principal, Principal::Trouble { .. });
+    if revoke && trouble && waited_ms > step.timing.kafka_patience_ms {
+        step.actions.push(Action::LeaveTopicsForLater);
+        return vanish(step);
+    }
+    if revoke {
+        step.act(
+            Action::Revoke,
+            "user and ACLs to be removed from the Kafka cluster",
+        );
+        return;
+    }
     match (step.goal.life, &step.seen.kafka) {
         (Life::DeleteKeepingTopics, _) | (_, Kafka::TopicsGone) => {}
         (_, Kafka::Trouble { .. }) if waited_ms > step.timing.kafka_patience_ms => {
@@ -52,6 +66,10 @@ pub(crate) fn next(step: &mut Step<'_>) {
             return;
         }
     }
+    vanish(step);
+}
+
+fn vanish(step: &mut Step<'_>) {
     let ending = step.goal.operation.map(|operation| ending(step, operation));
     step.actions.push(Action::Vanish(ending));
 }

@@ -2,6 +2,7 @@
 
 use crate::back_off::BackOff;
 use crate::failure::FailureKind;
+use crate::principal::Principal;
 use crate::scale::{self, Bucket, Policy};
 use runnel_api::connector::DesiredState;
 use runnel_api::scaling::Size;
@@ -48,6 +49,8 @@ pub struct Timing {
     pub silent_worker_ms: u64,
     /// How long a sink may read nothing although records wait.
     pub progress_ms: u64,
+    /// Time between two looks at a connector's user and ACLs.
+    pub grant_look_ms: u64,
     /// How long a create waits, beyond its settle time, for the source to store its first position.
     /// One that has nothing to tell stores none.
     pub first_position_ms: u64,
@@ -68,6 +71,7 @@ impl Default for Timing {
             probe_ms: 60_000,
             silent_worker_ms: 30_000,
             progress_ms: 60_000,
+            grant_look_ms: 15_000,
             // Two flushes of the default 5 s: the first may come before there is anything.
             first_position_ms: 10_000,
         }
@@ -100,6 +104,8 @@ pub struct Goal {
     pub operation: Option<OpenOperation>,
     /// What an open restart is about.
     pub restart: RestartScope,
+    /// Whether it was given a user of its own on the broker.
+    pub has_principal: bool,
 }
 
 /// Whether a connector is to be there.
@@ -143,6 +149,9 @@ pub struct Target {
     pub policy: Policy,
     /// Whether it runs.
     pub desired_state: DesiredState,
+    /// Digest of the user, its password and the ACLs that the role comes to; none where roles are not
+    /// enforced.
+    pub grant_digest: Option<String>,
 }
 
 /// What we know of one connector.
@@ -168,6 +177,8 @@ pub struct Seen {
     pub kafka_reach: Reach,
     /// How a sink gets on with what it has to read; none for sources and where it is not known.
     pub reading: Option<Reading>,
+    /// Its user and ACLs on the broker.
+    pub principal: Principal,
     /// Whether a source that is being created has stored a position; none for sinks and where it
     /// is not known. Before that a death costs what changed since its snapshot: the next worker
     /// takes another one.

@@ -2,6 +2,7 @@
 //!
 //! `UPDATE_TRANSCRIPTS=1 cargo test -p runnel-planner` writes them anew; read the difference.
 
+mod grants;
 mod toy;
 mod trouble;
 
@@ -10,7 +11,7 @@ use runnel_api::capacity::Capacity;
 use runnel_api::connector::DesiredState;
 use runnel_api::{OperationKind, Outcome};
 use runnel_planner::scale::TaskLimit;
-use runnel_planner::{Connect, Life, WorkerState};
+use runnel_planner::{Connect, Life, Principal, WorkerState};
 use toy::{Spec, Toy};
 
 const PASSES: usize = 400;
@@ -459,13 +460,18 @@ fn variety(number: usize) -> Spec {
 
 proptest! {
     /// Whatever happened before: once a good specification is put and Kafka is up, the connector
-    /// runs it, every operation has ended, and exactly the wanted workers are alive.
+    /// runs it, every operation has ended, exactly the wanted workers are alive, and where roles are
+    /// enforced its user has the last role's ACLs.
     #[test]
-    fn every_history_converges(history in events()) {
+    fn every_history_converges(history in events(), enforced in any::<bool>()) {
+        let grants = |name: &'static str| enforced.then_some(name);
         let mut toy = settled();
         for event in history {
             match event {
-                Event::Put(number) => toy.put(variety(number)),
+                Event::Put(number) => toy.put(Spec {
+                    grants: grants(["acls-a", "acls-b"][number % 2]),
+                    ..variety(number)
+                }),
                 Event::Kill => toy.kill_workers(),
                 Event::Kafka(up) => toy.kafka_up = up,
                 Event::Restart if toy.operation.is_none() => toy.open(OperationKind::Restart),
@@ -478,12 +484,14 @@ proptest! {
             }
         }
         toy.kafka_up = true;
-        toy.put(Spec::new("config-last"));
+        toy.put(Spec { grants: grants("acls-last"), ..Spec::new("config-last") });
         toy.run(3000);
         prop_assert!(toy.operation.is_none(), "{}", toy.text);
         prop_assert_eq!(toy.ended.last().unwrap().1, Outcome::Succeeded, "{}", toy.text);
         prop_assert_eq!(toy.seen.workers.len(), 1);
         let is_last = matches!(&toy.seen.connect, Connect::Present { config_digest, .. } if config_digest == "config-last");
         prop_assert!(is_last, "{}", toy.text);
+        let granted = matches!(&toy.seen.principal, Principal::Granted { digest, .. } if digest == "acls-last");
+        prop_assert_eq!(granted, enforced, "{}", toy.text);
     }
 }

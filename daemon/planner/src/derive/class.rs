@@ -1,6 +1,6 @@
 //! The connector class: found in the plugins or in the runtime, and what we know about a few.
 
-use super::{DeriveInput, Findings, cut, listed, nearest};
+use super::{DeriveInput, Findings, FoundClass, cut, listed, nearest};
 use runnel_api::plugin::ClassKind;
 use runnel_api::{ErrorCode, Problem};
 use std::collections::BTreeSet;
@@ -156,6 +156,24 @@ pub(super) struct Found {
     pub class: String,
     /// As the plugin says; `undefined` where it does not, and for built-ins.
     pub version: String,
+}
+
+/// The class with its kind, for those who ask what it needs.
+pub(super) fn told(input: &DeriveInput<'_>, found: &Found) -> FoundClass {
+    let classes = input
+        .plugins
+        .iter()
+        .flat_map(|(_, plugin)| &plugin.classes)
+        .map(|known| (known.class.as_str(), known.kind));
+    let built_ins = BUILT_INS.iter().map(|known| (known.class, known.kind));
+    let kind = classes
+        .chain(built_ins)
+        .find_map(|(class, kind)| (class == found.class).then_some(kind));
+    FoundClass {
+        class: found.class.clone(),
+        version: Some(found.version.clone()).filter(|it| it != "undefined"),
+        kind,
+    }
 }
 
 /// How a connector class delivers.

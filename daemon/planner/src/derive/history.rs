@@ -172,13 +172,18 @@ fn security(cluster: &KafkaClusterSpec) -> Vec<(&'static str, String)> {
     );
     let mut settings: Vec<(&str, String)> = match (&cluster.client_authentication, encrypted) {
         (ClientAuthentication::None, false) => vec![("security.protocol", "PLAINTEXT".into())],
-        (ClientAuthentication::None | ClientAuthentication::Mtls { .. }, true) => {
-            vec![("security.protocol", "SSL".into())]
-        }
-        // Its login comes with the enforcement of roles; until then such a cluster is refused.
-        (ClientAuthentication::ScramSha512 { .. } | ClientAuthentication::Mtls { .. }, _) => {
-            Vec::new()
-        }
+        (ClientAuthentication::None, true) => vec![("security.protocol", "SSL".into())],
+        // User and password are in the login configuration of the worker's whole JVM.
+        (ClientAuthentication::ScramSha512 { .. }, _) => vec![
+            ("security.protocol", "SASL_SSL".into()),
+            ("sasl.mechanism", "SCRAM-SHA-512".into()),
+        ],
+        (ClientAuthentication::Mtls { certificate, .. }, _) => vec![
+            ("security.protocol", "SSL".into()),
+            ("ssl.keystore.type", "PEM".into()),
+            ("ssl.keystore.certificate.chain", certificate.clone()),
+            ("ssl.keystore.key", super::placeholder(super::CLUSTER_KEY)),
+        ],
         (ClientAuthentication::AwsMskIam, _) => MSK_IAM
             .iter()
             .map(|(key, value)| (*key, (*value).to_owned()))
@@ -212,7 +217,13 @@ fn note(input: &DeriveInput<'_>, replaced: &[&str], findings: &mut Findings) {
     let settings = security(input.kafka_cluster);
     let own: Vec<String> = settings
         .iter()
-        .filter(|(key, _)| *key != "ssl.truststore.certificates")
+        .filter(|(key, _)| {
+            let long = [
+                "ssl.truststore.certificates",
+                "ssl.keystore.certificate.chain",
+            ];
+            !long.contains(key)
+        })
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
     findings.warn(

@@ -28,6 +28,7 @@ pub(super) struct Case {
 impl Case {
     pub(super) fn derive(&self) -> Derivation {
         derive(&DeriveInput {
+            user: "runnel-test",
             name: &self.name,
             spec: &self.spec,
             secret_keys: &self.secret_keys,
@@ -666,14 +667,47 @@ fn what_replaces_a_connector_is_not_changed_in_place() {
     back.with("connector.class", MYSQL).ok();
 }
 
+fn scram() -> ClientAuthentication {
+    ClientAuthentication::ScramSha512 {
+        username: None,
+        password_wo_version: None,
+    }
+}
+
+#[test]
+fn on_an_enforced_cluster_the_connector_is_a_user_of_its_own_and_its_history_logs_in_as_it() {
+    let mut case = seed();
+    case.spec.config.extend(eight_lines());
+    case.cluster.encryption_in_transit = EncryptionInTransit::Tls {
+        ca_certificate: Some("-----BEGIN CERTIFICATE-----".into()),
+    };
+    case.cluster.client_authentication = scram();
+    case.cluster.admin = Some(runnel_api::kafka_cluster::Admin {
+        username: "admin".into(),
+        password_wo_version: None,
+    });
+    let (derived, derivation) = case.ok();
+    assert_eq!(derived.principal, "User:runnel-test");
+    assert_eq!(derived.enforcement, Enforcement::Acl);
+    let of = |key: &str| derivation.worker_config.get(key).map(String::as_str);
+    for client in ["producer", "consumer"] {
+        let key = |setting: &str| format!("database.history.{client}.{setting}");
+        assert_eq!(of(&key("security.protocol")), Some("SASL_SSL"));
+        assert_eq!(of(&key("sasl.mechanism")), Some("SCRAM-SHA-512"));
+        assert_eq!(of(&key("sasl.jaas.config")), None);
+        assert_eq!(of(&key("ssl.truststore.type")), Some("PEM"));
+    }
+    assert_eq!(derivation.warnings.len(), 1, "{:?}", derivation.warnings);
+}
+
 #[test]
 fn problems_of_role_cluster_and_worker_configuration_are_passed_on() {
     let mut case = seed();
     case.role_problems = vec![Problem::new(ErrorCode::RoleNotTrusted, "no").field("x")];
     assert_eq!(case.problem().code, ErrorCode::RoleNotTrusted);
     let mut case = seed();
-    case.cluster.client_authentication = ClientAuthentication::ScramSha512 { username: None };
-    assert_eq!(case.problem().code, ErrorCode::NotSupported);
+    case.cluster.client_authentication = scram();
+    assert_eq!(case.problem().field.as_deref(), Some("kafka_cluster"));
     let mut case = seed();
     case.worker_configuration = Some(WorkerConfigurationSpec {
         description: String::new(),

@@ -9,8 +9,8 @@ use runnel_api::{
 use runnel_planner::scale::{Bucket, Load, Policy, TaskLimit};
 use runnel_planner::{
     Action, Connect, ConnectState, ConnectorPlan, Exit, Goal, Kafka, Life, OpenOperation,
-    Preflight, Progress, Reach, Seen, Target, Task, Timing, View, Which, Worker, WorkerState,
-    World, plan,
+    Preflight, Principal, Progress, Reach, Seen, Target, Task, Timing, View, Which, Worker,
+    WorkerState, World, plan,
 };
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -28,6 +28,8 @@ pub struct Spec {
     pub preflight: Option<&'static str>,
     pub task_fails: Option<&'static str>,
     pub no_task: bool,
+    /// What its role comes to, where roles are enforced.
+    pub grants: Option<&'static str>,
 }
 
 impl Spec {
@@ -42,6 +44,7 @@ impl Spec {
             preflight: None,
             task_fails: None,
             no_task: false,
+            grants: None,
         }
     }
 }
@@ -140,6 +143,7 @@ impl Toy {
             size,
             policy,
             desired_state: spec.desired_state,
+            grant_digest: spec.grants.map(Into::into),
         }
     }
 
@@ -157,6 +161,7 @@ impl Toy {
                 settled: settled.map(|g| self.target(g)),
                 operation: self.operation,
                 restart: self.restart.clone(),
+                has_principal: self.specs.values().any(|spec| spec.grants.is_some()),
             },
             seen: self.seen.clone(),
             progress: self.progress.clone(),
@@ -295,6 +300,21 @@ impl Toy {
         }
     }
 
+    fn grant_trouble(&mut self) {
+        let since_ms = match &self.seen.principal {
+            Principal::Trouble { since_ms, .. } => *since_ms,
+            _ => self.now_ms,
+        };
+        self.seen.principal = Principal::Trouble {
+            problem: Problem::new(
+                ErrorCode::KafkaUnreachable,
+                "the Kafka cluster does not answer",
+            ),
+            since_ms,
+            at_ms: self.now_ms,
+        };
+    }
+
     fn present(&self, config: &'static str, state: ConnectState) -> Connect {
         let spec = &self.behaviours[config];
         let error = spec.task_fails.or(self.task_error);
@@ -376,6 +396,14 @@ impl Toy {
             Action::MakeTopics if self.kafka_up => self.seen.kafka = Kafka::TopicsMade,
             Action::DeleteTopics if self.kafka_up => self.seen.kafka = Kafka::TopicsGone,
             Action::MakeTopics | Action::DeleteTopics => self.trouble(),
+            Action::Grant(which) if self.kafka_up => {
+                self.seen.principal = Principal::Granted {
+                    digest: self.target_of(*which).grant_digest.unwrap(),
+                    at_ms: self.now_ms,
+                };
+            }
+            Action::Revoke if self.kafka_up => self.seen.principal = Principal::Gone,
+            Action::Grant(_) | Action::Revoke => self.grant_trouble(),
             Action::StartWorker(which) => {
                 self.started += 1;
                 let worker = Worker {
