@@ -38,7 +38,7 @@ mod point {
 
     /// Points within a step of the reconciler, and outside it: calls to a broker, writes of the API,
     /// and what a shim does in its life.
-    const OTHERS: [&str; 17] = [
+    const OTHERS: [&str; 22] = [
         "after:grant-acls",
         "after:grant-user",
         "after:revoke-user",

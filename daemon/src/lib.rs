@@ -1,10 +1,12 @@
 //! The daemon that makes declared connectors run, and the commands people type.
 
 pub mod cluster_lookup;
+pub mod clusters;
 pub mod commands;
 pub mod config;
 pub mod failpoint;
 pub mod fleet;
+pub mod grants;
 pub mod http;
 pub mod http_client;
 pub mod kafka;

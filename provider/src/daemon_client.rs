@@ -6,7 +6,9 @@ use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, He
 use reqwest::header::{IF_MATCH, IF_NONE_MATCH};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use runnel_api::connector::{ConnectorSpec, ConnectorStatus, Preview, Previewed};
-use runnel_api::kafka_cluster::{KafkaClusterSpec, KafkaClusterStatus};
+use runnel_api::kafka_cluster::{
+    KafkaClusterPreview, KafkaClusterPreviewed, KafkaClusterSpec, KafkaClusterStatus,
+};
 use runnel_api::plugin::{PluginSpec, PluginStatus, Sha256Hex, StagedContent};
 use runnel_api::role::{RoleSpec, RoleStatus};
 use runnel_api::scaling::ScalingDecision;
@@ -353,6 +355,17 @@ impl DaemonClient {
     /// What would come of a connector.
     pub async fn preview(&self, name: &Name, preview: &Preview) -> Result<Previewed, ClientError> {
         let path = format!("connectors/{name}/preview");
+        let request = self.request(Method::POST, &path).timeout(PREVIEW_LIMIT);
+        self.call(request.json(preview)).await
+    }
+
+    /// What would come of a Kafka cluster: the daemon looks at it.
+    pub async fn preview_cluster(
+        &self,
+        name: &Name,
+        preview: &KafkaClusterPreview,
+    ) -> Result<KafkaClusterPreviewed, ClientError> {
+        let path = format!("kafka-clusters/{name}/preview");
         let request = self.request(Method::POST, &path).timeout(PREVIEW_LIMIT);
         self.call(request.json(preview)).await
     }

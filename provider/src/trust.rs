@@ -82,6 +82,73 @@ fn internal(error: &rustls::Error) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon_client::{ClientError, DaemonClient};
+    use runnel_api::Secret;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
+
+    /// Answers every request over TLS as the daemon answers `GET /api/v1/info`.
+    async fn daemon(pair: &rcgen::CertifiedKey<rcgen::KeyPair>) -> String {
+        let key = PrivatePkcs8KeyDer::from(pair.signing_key.serialize_der());
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![pair.cert.der().clone()], key.into())
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let Ok(mut stream) = acceptor.accept(stream).await else {
+                    continue;
+                };
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    assert_ne!(stream.read_buf(&mut head).await.unwrap(), 0);
+                }
+                let info = serde_json::json!({
+                    "version": "x", "api_version": runnel_api::server::API_VERSION,
+                    "daemon": "00000000-0000-0000-0000-000000000000", "abilities": [],
+                    "runtimes": [], "isolation": "NONE",
+                });
+                let info = info.to_string();
+                let length = info.len();
+                let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{info}");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                stream.shutdown().await.unwrap();
+            }
+        });
+        format!("https://{address}")
+    }
+
+    #[tokio::test]
+    async fn a_daemon_is_asked_over_tls_when_its_certificate_is_trusted_and_never_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        let pair = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+        let ca = folder.path().join("ca.pem");
+        std::fs::write(&ca, pair.cert.pem()).unwrap();
+        let endpoint = daemon(&pair).await;
+        let token = Secret::new("rnl_x");
+        let trust = Trust {
+            ca_certificate: Some(ca),
+            client_certificate: None,
+        };
+        let client = DaemonClient::trusting(&trust, endpoint.clone(), Some(&token)).unwrap();
+        assert_eq!(client.info().await.unwrap().version, "x");
+        let nobody = Trust::default();
+        let client = DaemonClient::trusting(&nobody, endpoint, Some(&token)).unwrap();
+        let refused = client.info().await.unwrap_err();
+        assert!(
+            matches!(refused, ClientError::Untrusted { .. }),
+            "{refused:?}"
+        );
+    }
 
     #[test]
     fn a_file_that_cannot_be_used_is_said_at_its_attribute() {

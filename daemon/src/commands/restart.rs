@@ -40,6 +40,24 @@ pub async fn restart(
     Err(not_done(name, ended).into())
 }
 
+/// Asks for another password and waits until the workers run with it.
+pub async fn rotate(
+    client: &Client,
+    name: &Name,
+    out: &mut impl Write,
+) -> Result<(), CommandError> {
+    let path = format!("/api/v1/connectors/{name}/rotate");
+    let operation: Operation = client.post(&path, &serde_json::json!({})).await?;
+    let began = Instant::now();
+    let ended = until_final(client, operation).await?;
+    if ended.outcome == Outcome::Succeeded {
+        let seconds = began.elapsed().as_secs_f64();
+        writeln!(out, "{name} runs with another password ({seconds:.1} s)")?;
+        return Ok(());
+    }
+    Err(not_done(name, ended).into())
+}
+
 /// Waits until an operation is final, with a line on standard error for each thing it waits for.
 pub async fn until_final(client: &Client, operation: Operation) -> Result<Operation, Problem> {
     let deadline = Instant::now() + PATIENCE;

@@ -103,6 +103,12 @@ pub struct WorkerLaunch {
     pub stop_deadline_ms: u64,
     /// Exactly-once source support (KIP-618).
     pub exactly_once: bool,
+    /// Counts passwords and keys of its login: a worker that has read an old one is replaced.
+    #[serde(default)]
+    pub login_version: u64,
+    /// Jars behind those of the runtime, where Kafka's own clients look for login modules.
+    #[serde(default)]
+    pub extra_jars: Vec<PathBuf>,
 }
 
 /// What a worker's JVM is tuned for; measured in `docs/figures.md`.
@@ -266,7 +272,7 @@ pub fn render(
         format!("-Dlog4j.configuration=file:{log_path}")
     });
     argv.push("-cp".into());
-    argv.push(class_path(&launch.runtime.libs, jars)?);
+    argv.push(class_path(&launch.runtime.libs, jars, &launch.extra_jars)?);
     argv.push("org.apache.kafka.connect.cli.ConnectDistributed".into());
     argv.push(plain(&paths.run.join("worker.properties"))?.to_owned());
     Ok(Rendered {
@@ -295,7 +301,7 @@ pub fn plain(path: &Path) -> Result<&str, LaunchError> {
 }
 
 /// Explicit and sorted: with a wildcard, or in another order, the class-data archive is ignored (measured).
-fn class_path(libs: &Path, jars: &[PathBuf]) -> Result<String, LaunchError> {
+fn class_path(libs: &Path, jars: &[PathBuf], extra: &[PathBuf]) -> Result<String, LaunchError> {
     if jars.is_empty() {
         return Err(LaunchError::NoJars(libs.to_owned()));
     }
@@ -304,6 +310,10 @@ fn class_path(libs: &Path, jars: &[PathBuf]) -> Result<String, LaunchError> {
         .map(|jar| plain(jar))
         .collect::<Result<_, _>>()?;
     names.sort_unstable();
+    // Behind the others: an archive fits a class path that goes on.
+    for jar in extra {
+        names.push(plain(jar)?);
+    }
     Ok(names.join(":"))
 }
 

@@ -31,6 +31,8 @@ fn launch() -> WorkerLaunch {
         jvm: Jvm::Small,
         stop_deadline_ms: 20_000,
         exactly_once: false,
+        login_version: 0,
+        extra_jars: Vec::new(),
     }
 }
 

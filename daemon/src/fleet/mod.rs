@@ -46,6 +46,8 @@ pub use usage::Usage;
 use confinement::Confinement;
 use ending::{end, never_started, remove_unfinished, remove_whole, signal};
 use launch::{LaunchPaths, plain};
+pub use login::KafkaLogin;
+pub use login::hex;
 use login::{REST_USER, jaas, random_hex, rest_credentials, rest_password};
 use process::{Presence, ProcessId};
 use run_dir::{
@@ -208,10 +210,28 @@ impl Fleet {
         }
         let path = home.join("jaas.conf");
         if !path.exists() {
-            let text = jaas(plain(&home.join("rest.properties"))?);
-            write_atomic(&path, text.as_bytes()).map_err(failed("write", &path))?;
+            self.write_login(connector_id, &KafkaLogin::default())?;
         }
         Ok(())
+    }
+
+    /// Writes who the workers are for the broker; those that run keep what they have read. Answers
+    /// the file with certificate and key, where there is one.
+    pub fn write_login(
+        &self,
+        connector_id: Uuid,
+        login: &KafkaLogin,
+    ) -> Result<Option<PathBuf>, FleetError> {
+        let home = self.home(connector_id);
+        let text = jaas(plain(&home.join("rest.properties"))?, login);
+        write_private(&home.join("jaas.conf"), text.as_bytes())?;
+        let Some((chain, key)) = &login.certificate else {
+            return Ok(None);
+        };
+        let path = home.join("secrets").join("client.pem");
+        let text = zeroize::Zeroizing::new(format!("{}\n{}\n", key.expose().trim(), chain.trim()));
+        write_private(&path, text.as_bytes())?;
+        Ok(Some(path))
     }
 
     /// Writes secrets into the connector's folder (see [`Fleet::prepare`]); gives for each key the `${file:…}`
@@ -589,6 +609,14 @@ fn write_run_dir(
     write_json(&aside.join(LAUNCH), launch)?;
     fs::rename(&aside, run)?;
     run.parent().map_or(Ok(()), sync_dir)
+}
+
+/// Writes a private file unless it holds the same already.
+fn write_private(path: &Path, content: &[u8]) -> Result<(), FleetError> {
+    if fs::read(path).is_ok_and(|known| known == content) {
+        return Ok(());
+    }
+    write_atomic(path, content).map_err(failed("write", path))
 }
 
 #[cfg(test)]

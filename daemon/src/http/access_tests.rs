@@ -133,6 +133,7 @@ fn each_role_may_do_what_people_expect_of_its_name() {
         [
             "GET /api/v1/plugins/{name}/content/{sha256}",
             "POST /api/v1/connectors/{name}/preview",
+            "POST /api/v1/kafka-clusters/{name}/preview",
             "POST /api/v1/plugins/{name}/content",
         ]
     );
@@ -145,6 +146,7 @@ fn each_role_may_do_what_people_expect_of_its_name() {
             "DELETE /api/v1/roles/{name}",
             "DELETE /api/v1/worker-configurations/{name}",
             "POST /api/v1/connectors/{name}/restart",
+            "POST /api/v1/connectors/{name}/rotate",
             "PUT /api/v1/connectors/{name}",
             "PUT /api/v1/kafka-clusters/{name}",
             "PUT /api/v1/plugins/{name}",

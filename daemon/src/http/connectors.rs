@@ -42,6 +42,12 @@ pub(super) fn routes() -> Vec<Route> {
             post(restart::restart),
         ),
         route(
+            Method::POST,
+            Needs::Operator,
+            "/api/v1/connectors/{name}/rotate",
+            post(restart::rotate),
+        ),
+        route(
             Method::GET,
             Needs::Viewer,
             "/api/v1/connectors/{name}/decisions",

@@ -16,11 +16,16 @@ pub struct ApiError {
     problem: Problem,
     /// Set where HTTP has a more exact status than the code's.
     status: Option<StatusCode>,
-    /// Boxed, as few have one.
+    /// Apart, because almost no answer has one and every handler's result would be larger for it.
     header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 impl ApiError {
+    /// What is told, without HTTP's part.
+    pub fn into_problem(self) -> Problem {
+        self.problem
+    }
+
     /// With a status of its own.
     pub fn with_status(problem: Problem, status: StatusCode) -> Self {
         Self {
@@ -85,8 +90,7 @@ impl IntoResponse for ApiError {
         let code = self.problem.code;
         let mut response = (status, Json(self.problem)).into_response();
         response.extensions_mut().insert(Refused(code));
-        if let Some(header) = self.header {
-            let (name, value) = *header;
+        if let Some((name, value)) = self.header.map(|header| *header) {
             response.headers_mut().insert(name, value);
         }
         if status == StatusCode::UNAUTHORIZED {

@@ -12,6 +12,7 @@ mod audit;
 #[cfg(test)]
 mod audit_tests;
 mod changes;
+mod cluster_look;
 mod connectors;
 mod error;
 mod kafka_clusters;

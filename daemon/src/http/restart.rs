@@ -4,6 +4,8 @@ use super::Shared;
 use super::error::ApiError;
 use super::request::{self, ObjectName};
 use super::seams::LiveStatus;
+use crate::grants;
+use crate::store::Store;
 use axum::Json;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::State;
@@ -37,6 +39,30 @@ pub(super) async fn restart(
         .store
         .run(move |store| store.begin_restart(&name, &scope))
         .await?;
+    api.wake.wake();
+    Ok((StatusCode::ACCEPTED, Json(operation)))
+}
+
+/// Accepts a new password for the connector's user on the broker.
+pub(super) async fn rotate(
+    State(api): Shared,
+    ObjectName(name): ObjectName,
+) -> Result<(StatusCode, Json<Operation>), ApiError> {
+    let password = grants::fresh_password().map_err(|error| {
+        Problem::new(ErrorCode::Internal, "the system gives no random numbers")
+            .detail(error.to_string())
+    })?;
+    let connector = name.clone();
+    let begun = move |store: &Store| store.begin_rotation(&connector, &password);
+    let Some(operation) = api.store.run(begun).await? else {
+        let message = format!("the connector {name} has no user of its own to rotate");
+        return Err(Problem::new(ErrorCode::InvalidArgument, message)
+            .hint(
+                "its Kafka cluster has no admin: change the password there and in \
+                 client_authentication, and raise password_wo_version",
+            )
+            .into());
+    };
     api.wake.wake();
     Ok((StatusCode::ACCEPTED, Json(operation)))
 }

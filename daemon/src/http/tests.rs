@@ -74,13 +74,9 @@ async fn specifications_are_checked_before_anything_is_stored() {
         ),
         (
             "kafka-clusters/a",
-            json!({
-                "bootstrap_servers": "a:1",
-                "encryption_in_transit": {"type": "TLS"},
-                "client_authentication": {"type": "MTLS", "certificate": "x"},
-            }),
-            "INVALID_ARGUMENT",
-            "client_authentication.certificate",
+            json!({"bootstrap_servers": "127.0.0.1:1", "encryption_in_transit": {"type": "TLS"}}),
+            "KAFKA_UNREACHABLE",
+            "bootstrap_servers",
         ),
         (
             "kafka-clusters/a",
@@ -121,7 +117,7 @@ async fn specifications_are_checked_before_anything_is_stored() {
     ] {
         let path = format!("/api/v1/{path}");
         let (status, body) = rig.put(&path, &json!({"spec": spec})).await;
-        assert!((400..500).contains(&status), "{body}");
+        assert!(status >= 400 && status != 500, "{body}");
         assert_eq!(
             (&body["code"], &body["field"]),
             (&json!(code), &json!(field)),

@@ -433,7 +433,7 @@ async fn users_of_probes_cut_short_are_swept_and_nobody_else() {
     for username in &others {
         admin.delete_scram_user(username).await.unwrap();
     }
-    assert_eq!(swept, [old.clone()]);
+    assert_eq!(swept, std::slice::from_ref(&old));
     assert!(again.is_empty(), "{again:?}");
     assert!(!left.contains(&old), "{left:?}");
     assert!(others.iter().all(|other| left.contains(other)), "{left:?}");

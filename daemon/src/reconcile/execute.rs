@@ -2,13 +2,14 @@
 
 use super::Inner;
 use super::aim;
-use super::goal::{Prepared, Situation, chain};
+use super::goal::{Situation, chain};
 use super::leftovers::Remains;
 use super::memory::Memory;
 use super::observe;
+use super::preparing::Prepared;
 use crate::failpoint::{self, Moment};
 use crate::fleet::{ConnectClient, FleetError, RestError, SeenWorker, WorkerId};
-use crate::kafka::{Access, KafkaAdmin, KafkaError, TopicOutcome, TopicWanted};
+use crate::kafka::{KafkaAdmin, KafkaError, TopicOutcome, TopicWanted};
 use crate::metrics::WorkerEnd;
 use crate::store::{Advance, StoreError, now_ms};
 use runnel_api::connector::{ConnectorSpec, ConnectorState, DesiredState, TaskStatus};
@@ -76,10 +77,10 @@ pub(super) async fn all(
     Ok(())
 }
 
-struct Job<'a> {
-    inner: &'a Inner,
-    situation: &'a Situation,
-    memory: &'a Memory,
+pub(super) struct Job<'a> {
+    pub(super) inner: &'a Inner,
+    pub(super) situation: &'a Situation,
+    pub(super) memory: &'a Memory,
     progress: Progress,
 }
 
@@ -87,6 +88,8 @@ impl Job<'_> {
     async fn act(&mut self, action: &Action) -> Result<(), ActionError> {
         match action {
             Action::MakeTopics => self.make_topics().await,
+            Action::Grant(which) => self.grant(*which).await,
+            Action::Revoke => self.revoke().await,
             Action::DeleteTopics => self.delete_topics().await,
             Action::LeaveTopicsForLater => self.leave_topics().await,
             Action::StartWorker(which) => self.start_worker(*which).await,
@@ -121,7 +124,7 @@ impl Job<'_> {
         self.situation.name.as_str()
     }
 
-    fn prepared(&self, which: Which) -> Result<&Prepared, ActionError> {
+    pub(super) fn prepared(&self, which: Which) -> Result<&Prepared, ActionError> {
         self.situation
             .prepared(which)
             .ok_or(ActionError::NoGeneration)
@@ -195,7 +198,10 @@ impl Job<'_> {
         match self
             .situation
             .remains
-            .delete(self.inner.parts.timing.kafka_timeout)
+            .delete(
+                &self.situation.access,
+                self.inner.parts.timing.kafka_timeout,
+            )
             .await
         {
             Ok(()) => {
@@ -265,11 +271,10 @@ impl Job<'_> {
         if let Some(member) = &seen.member_id
             && seen.state.is_dead()
         {
-            let servers = self.situation.remains.cluster.servers().unwrap_or_default();
+            let access = &self.situation.access;
             let group = &self.situation.remains.groups[0];
             let leave = async {
-                let mut admin =
-                    KafkaAdmin::connect(&Access::plaintext(servers), LEAVE_LIMIT).await?;
+                let mut admin = KafkaAdmin::connect(access, LEAVE_LIMIT).await?;
                 admin.leave_group(group, member).await
             };
             match tokio::time::timeout(LEAVE_LIMIT, leave).await {

@@ -6,7 +6,8 @@ use crate::failpoint::{self, Moment};
 use crate::grants::Grants;
 use crate::kafka::{Access, Acls, Blame, KafkaAdmin, KafkaError, Login, try_login};
 use crate::store::{Principal as Kept, now_ms};
-use runnel_api::Problem;
+use runnel_api::audit::{Actor, AuditEntry};
+use runnel_api::{Kind, Problem};
 use runnel_iam::Acl;
 use runnel_planner::{Principal, Which};
 use std::collections::BTreeSet;
@@ -137,9 +138,18 @@ impl Job<'_> {
         let text = format!("repaired user and ACLs on the Kafka cluster: {changed}");
         tracing::warn!(connector = %self.situation.name, "{text}");
         let name = self.situation.name.clone();
+        let entry = AuditEntry {
+            kind: Some(Kind::Connector),
+            name: Some(name.clone()),
+            detail: Some(changed.to_owned()),
+            ..AuditEntry::new(now_ms(), Actor::Daemon, "repair user and ACLs")
+        };
         let store = &self.inner.parts.store;
         store
-            .run(move |store| store.add_transition(&name, &text))
+            .run(move |store| {
+                store.audit(&entry)?;
+                store.add_transition(&name, &text)
+            })
             .await?;
         Ok(())
     }
@@ -164,10 +174,10 @@ impl Job<'_> {
     }
 }
 
-/// Whether the user's password is the one we have; other trouble is an error.
+/// Whether the user's password is the one we have, by one attempt; other trouble is an error.
 async fn logs_in(access: &Access, timeout: std::time::Duration) -> Result<bool, KafkaError> {
-    match try_login(access, timeout).await {
-        Ok(()) => Ok(true),
+    match KafkaAdmin::connect(access, timeout).await {
+        Ok(_) => Ok(true),
         Err(error) if error.blame() == Some(Blame::Password) => Ok(false),
         Err(error) => Err(error),
     }

@@ -1,9 +1,10 @@
 //! How a worker of a generation is started, and what of it may differ within a group.
 
 use super::Inner;
-use super::goal::References;
+use super::preparing::References;
 use super::security::{client_security, login_library};
 use crate::fleet::{ClassDataArchive, Jvm, LaunchRuntime, WorkerId, WorkerLaunch};
+use crate::grants::{fleet_group, internal_topics};
 use crate::runtime::ArchiveState;
 use runnel_api::connector::{Delivery, Derived};
 use runnel_api::plugin::Sha256Hex;
@@ -11,6 +12,14 @@ use runnel_api::scaling::Size;
 use runnel_api::{ErrorCode, Name, Problem, worker_configuration};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
+
+/// What a worker's login comes to.
+pub(super) struct Login {
+    /// Counts its passwords and keys.
+    pub version: u64,
+    /// The file with certificate and key.
+    pub keystore: Option<PathBuf>,
+}
 
 /// The launch of a worker of that size.
 pub(super) fn launch(
@@ -20,6 +29,7 @@ pub(super) fn launch(
     references: &References,
     derived: &Derived,
     size: Size,
+    login: &Login,
 ) -> Result<WorkerLaunch, Problem> {
     let version = &derived.kafkaconnect_version;
     let runtime = inner.parts.runtimes.get(version).ok_or_else(|| {
@@ -59,11 +69,11 @@ pub(super) fn launch(
         connector: name.to_string(),
         worker: WorkerId::fresh(),
         digest: String::new(),
-        bootstrap_servers: references.cluster.bootstrap_servers.clone(),
-        group_id: group(name, id),
-        topics: topics(name, id),
+        bootstrap_servers: references.cluster.spec.bootstrap_servers.clone(),
+        group_id: fleet_group(name, id),
+        topics: internal_topics(name, id),
         worker_properties: properties,
-        client_security: BTreeMap::new(),
+        client_security: client_security(&references.cluster.spec, login.keystore.as_deref()),
         runtime: LaunchRuntime {
             name: runtime.name.clone(),
             libs: runtime.libs.clone(),
@@ -98,7 +108,7 @@ pub(super) fn launch_digest(launch: &WorkerLaunch) -> String {
 }
 
 /// What the workers of one group must have in common: all but their size, how long they may take to
-/// stop, and the user's worker configuration.
+/// stop, their password, and the user's worker configuration.
 pub(super) fn group_digest(launch: &WorkerLaunch) -> String {
     let own = [
         "worker",
@@ -108,6 +118,7 @@ pub(super) fn group_digest(launch: &WorkerLaunch) -> String {
         "mcu_memory_mib",
         "stop_deadline_ms",
         "jvm",
+        "login_version",
     ];
     digest_without(launch, &own)
 }

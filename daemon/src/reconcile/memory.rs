@@ -7,7 +7,7 @@ use crate::store::now_ms;
 use runnel_api::connector::{ConnectorState, Health, TaskStatus, WorkerStatus};
 use runnel_api::error::Warning;
 use runnel_api::{Generation, Problem};
-use runnel_planner::{Action, ConnectorPlan, Kafka, Preflight, Reading};
+use runnel_planner::{Action, ConnectorPlan, Kafka, Preflight, Principal, Reading};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -24,6 +24,8 @@ pub(super) struct Memory {
 pub(super) struct Facts {
     /// Its cluster and its internal topics there.
     pub kafka: Kafka,
+    /// Its user and ACLs there.
+    pub principal: Principal,
     /// The last preflight.
     pub preflight: Option<Preflight>,
     /// Looks at its live workers, by id.

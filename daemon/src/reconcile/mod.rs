@@ -12,15 +12,18 @@
 mod aim;
 mod execute;
 mod goal;
+mod granting;
 mod launching;
 mod ledger;
 mod leftovers;
 mod memory;
 mod observe;
 mod position;
+mod preparing;
 mod probe;
 mod probe_users;
 mod scaling;
+mod security;
 mod silence;
 mod stop;
 

@@ -11,7 +11,6 @@ use crate::fleet::{
     ConnectClient, ExitInfo, SeenWorker, WorkerLaunch, WorkerState as FleetState, heap_mib,
     memory_mib, trace_heads, trace_root_line,
 };
-use crate::kafka::Access;
 use crate::sampling::ConnectorSample;
 use crate::store::now_ms;
 use runnel_api::connector::{TaskStatus, WorkerStatus};
@@ -83,9 +82,10 @@ pub(super) async fn look(inner: &Inner, situation: &Situation, memory: &Memory) 
     let sample = inner.parts.samples.of(situation.id);
     let cluster = &situation.remains.cluster;
     let kafka_reach = match cluster.servers() {
-        Ok(servers) => inner
-            .probes
-            .reach(&cluster.bootstrap_servers, Access::plaintext(servers)),
+        Ok(_) => {
+            let access = situation.access.clone();
+            inner.probes.reach(&cluster.bootstrap_servers, access)
+        }
         Err(_) => Reach::Unknown,
     };
     memory.with(|facts| {
@@ -115,6 +115,7 @@ pub(super) async fn look(inner: &Inner, situation: &Situation, memory: &Memory) 
             host: Host::default(),
             kafka_reach,
             reading: facts.reading,
+            principal: facts.principal.clone(),
             position_stored: facts.position_stored,
         })
     })

@@ -41,6 +41,8 @@ struct Watched {
     standing: Standing,
     asked_for_ms: u64,
     due_ms: u64,
+    /// The way in.
+    access: Option<Access>,
     /// The connection, while nobody uses it.
     admin: Option<KafkaAdmin>,
     asking: bool,
@@ -91,6 +93,12 @@ impl KafkaProbes {
         });
         let watched = clusters.entry(bootstrap.to_owned()).or_default();
         watched.asked_for_ms = now;
+        if watched.access.as_ref() != Some(&access) {
+            // A connection by an older password would go on to answer.
+            watched.admin = None;
+            watched.access = Some(access.clone());
+            watched.due_ms = now;
+        }
         // A clock that was set back must not put the next question off.
         let due = now >= watched.due_ms || watched.due_ms - now > PERIOD_MS;
         if due && !watched.asking {

@@ -1,13 +1,13 @@
 //! The lag of every sink, asked of its Kafka cluster beside the samples, so that a cluster that is
 //! away holds up nothing.
 
+use crate::clusters::DeclaredCluster;
 use crate::kafka::{Access, KafkaAdmin, KafkaError, Lag, Subscription, sink_group};
 use crate::store::{Store, StoreError, Stored};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use runnel_api::Name;
 use runnel_api::connector::ConnectorSpec;
-use runnel_api::kafka_cluster::KafkaClusterSpec;
 use runnel_api::plugin::ClassKind;
 use runnel_planner::derive::BUILT_INS;
 use std::collections::BTreeMap;
@@ -54,7 +54,7 @@ pub struct LagWatch {
 /// A sink, and whom to ask about it.
 struct Sink {
     name: Name,
-    servers: Vec<(String, u16)>,
+    access: Access,
     group: String,
     subscription: Subscription,
 }
@@ -118,8 +118,7 @@ impl LagWatch {
 }
 
 async fn ask(sink: &Sink) -> Result<Lag, KafkaError> {
-    let mut admin =
-        KafkaAdmin::connect(&Access::plaintext(sink.servers.clone()), ANSWER_LIMIT).await?;
+    let mut admin = KafkaAdmin::connect(&sink.access, ANSWER_LIMIT).await?;
     admin.lag(&sink.group, &sink.subscription).await
 }
 
@@ -134,12 +133,12 @@ fn sinks(store: &Store) -> Result<Vec<Sink>, StoreError> {
         let Some(subscription) = Subscription::of_sink(config) else {
             continue;
         };
-        let Some(cluster) = store.get::<KafkaClusterSpec>(&object.spec.kafka_cluster)? else {
+        let Some(cluster) = DeclaredCluster::read(store, &object.spec.kafka_cluster)? else {
             continue;
         };
         found.push(Sink {
             name: object.name.clone(),
-            servers: cluster.object.spec.servers().unwrap_or_default(),
+            access: cluster.access(),
             group: sink_group(object.name.as_str(), config),
             subscription,
         });

@@ -10,7 +10,14 @@ const SQLITE_MINIMUM: i32 = 3_051_003;
 
 /// One entry for each version of the schema, forward only. `PRAGMA user_version` counts how many
 /// of them were applied. Entries that were released are never edited.
-const MIGRATIONS: [&str; 5] = [VERSION_1, VERSION_2, RESTART_SCOPES, TOKEN_ROLES, AUDIT_LOG];
+const MIGRATIONS: [&str; 6] = [
+    VERSION_1,
+    VERSION_2,
+    RESTART_SCOPES,
+    TOKEN_ROLES,
+    AUDIT_LOG,
+    PRINCIPALS,
+];
 
 /// Who changed what. `name` and `token` are in `json` too; they stand apart to be found by.
 /// `audit_ends` has one row: the last record that was pruned, and the newest.
@@ -48,6 +55,19 @@ UPDATE tokens SET role = 'admin' WHERE name = 'root';
 
 /// What a restart is about; absent for all workers.
 const RESTART_SCOPES: &str = "ALTER TABLE operations ADD COLUMN restart TEXT;";
+
+/// Users on brokers; a row goes with its connector.
+const PRINCIPALS: &str = "
+CREATE TABLE principals (
+    kind       TEXT    NOT NULL,
+    connector  TEXT    NOT NULL PRIMARY KEY,
+    username   TEXT    NOT NULL,
+    version    INTEGER NOT NULL,
+    nonce      BLOB    NOT NULL,
+    ciphertext BLOB    NOT NULL,
+    FOREIGN KEY (kind, connector) REFERENCES objects (kind, name) ON DELETE CASCADE
+) STRICT;
+";
 
 /// Times are milliseconds since the Unix epoch; JSON columns hold what `runnel-api` serializes.
 const VERSION_1: &str = "

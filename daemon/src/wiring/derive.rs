@@ -1,5 +1,6 @@
 //! The planner's derivation behind the API's seam.
 
+use crate::grants::{self, GrantInput};
 use crate::http::seams::{DeriveRequest, Deriver};
 use crate::reconcile::login_library;
 use runnel_api::connector::{Previewed, user_of};
@@ -29,7 +30,9 @@ impl Deriver for Derive {
             spec: &current.spec,
             kafkaconnect_version: &current.derived.kafkaconnect_version,
         });
+        let user = user_of(&request.name, request.identity.id);
         let derivation = derive(&DeriveInput {
+            user: &user,
             name: &request.name,
             spec: &request.spec,
             secret_keys: &request.secret_keys,
@@ -40,7 +43,7 @@ impl Deriver for Derive {
             runtimes: &self.runtimes,
             current,
         });
-        Previewed {
+        let mut previewed = Previewed {
             derived: derivation.derived,
             problems: derivation.problems,
             warnings: derivation.warnings,
@@ -73,5 +76,6 @@ impl Deriver for Derive {
             previewed.derived = None;
             previewed.problems = granted.problems;
         }
+        previewed
     }
 }

@@ -203,7 +203,10 @@ impl Plain {
             .spawn()?;
         let plain = Self { process, log, url };
         let end = Instant::now() + PATIENCE;
-        while !reqwest::get(format!("{}/connectors", plain.url))
+        let client = runnel::http_client::plain().build()?;
+        while !client
+            .get(format!("{}/connectors", plain.url))
+            .send()
             .await
             .is_ok_and(|answer| answer.status().is_success())
         {
@@ -213,14 +216,15 @@ impl Plain {
         Ok(plain)
     }
 
-    fn post(&self, name: &str, config: &Settings) -> reqwest::RequestBuilder {
-        reqwest::Client::new()
+    fn post(&self, name: &str, config: &Settings) -> Result<reqwest::RequestBuilder> {
+        let client = runnel::http_client::plain().build()?;
+        Ok(client
             .post(format!("{}/connectors", self.url))
-            .json(&json!({"name": name, "config": config}))
+            .json(&json!({"name": name, "config": config})))
     }
 
     async fn create(&self, name: &str, config: &Settings) -> Result<()> {
-        let answer = self.post(name, config).send().await?;
+        let answer = self.post(name, config)?.send().await?;
         ensure!(
             answer.status().is_success(),
             "{name}: {}",
@@ -298,7 +302,7 @@ async fn attacks_that_work_on_plain_connect_are_refused_by_our_workers() -> Resu
     plain.create("provider", &provider).await?;
     plain.says("client.id = canary-of-the-environment").await?;
     // Connect answers once the login has failed, and that waits for the naming service.
-    let asked = plain.post("login", &login);
+    let asked = plain.post("login", &login)?;
     let asked = tokio::spawn(asked.send());
     let end = Instant::now() + PATIENCE;
     while naming.accept().is_err() {

@@ -224,6 +224,8 @@ pub fn launch(runtime: LaunchRuntime, bootstrap: &str, java: &Path) -> WorkerLau
         jvm: Jvm::Small,
         stop_deadline_ms: 20_000,
         exactly_once: false,
+        login_version: 0,
+        extra_jars: Vec::new(),
     }
 }
 

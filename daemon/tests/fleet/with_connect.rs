@@ -137,7 +137,11 @@ async fn assert_login_is_needed(port: u16) -> Result<()> {
         ("connectors", 401),
         ("admin/loggers", 404),
     ] {
-        let answer = reqwest::get(format!("http://127.0.0.1:{port}/{path}")).await?;
+        let client = runnel::http_client::plain().build()?;
+        let answer = client
+            .get(format!("http://127.0.0.1:{port}/{path}"))
+            .send()
+            .await?;
         assert_eq!(answer.status().as_u16(), status, "/{path}");
     }
     Ok(())

@@ -3,11 +3,14 @@
 use super::KafkaCluster;
 use crate::daemon_client::{KafkaClusters, ObjectOf};
 use crate::lifecycle::Convert;
-use runnel_api::Arn;
-use runnel_api::kafka_cluster::{ClientAuthentication, Enforcement};
-use runnel_api::kafka_cluster::{EncryptionInTransit, KafkaClusterSpec};
+use runnel_api::kafka_cluster::{
+    ADMIN_PASSWORD, Admin, ClientAuthentication, EncryptionInTransit, Enforcement,
+    KafkaClusterSpec, PASSWORD, PRIVATE_KEY,
+};
+use runnel_api::{Arn, Secret};
+use std::collections::BTreeMap;
 use tfplugin::value::Value;
-use tfplugin::{Diagnostic, Object};
+use tfplugin::{Diagnostic, Object, Path};
 
 impl Convert<KafkaClusters> for KafkaCluster {
     fn spec(&self, values: &Object) -> Result<KafkaClusterSpec, Diagnostic> {
@@ -15,7 +18,7 @@ impl Convert<KafkaClusters> for KafkaCluster {
             bootstrap_servers: values.get("bootstrap_servers")?,
             encryption_in_transit: encryption(values)?,
             client_authentication: authentication(values)?,
-            admin: None,
+            admin: admin(values)?,
         })
     }
 
@@ -25,6 +28,7 @@ impl Convert<KafkaClusters> for KafkaCluster {
             .with("bootstrap_servers", object.spec.bootstrap_servers.as_str())
             .with("encryption_in_transit", encryption_value(&object.spec))
             .with("client_authentication", authentication_value(&object.spec))
+            .with("admin", admin_value(&object.spec))
             .with("topic_arn", object.status.topic_arn.as_str())
             .with("group_arn", object.status.group_arn.as_str())
             .with(
@@ -76,9 +80,57 @@ fn authentication(values: &Object) -> Result<ClientAuthentication, Diagnostic> {
             username: block.get("username")?,
             password_wo_version: block.get("password_wo_version")?,
         }),
+        "MTLS" => Ok(ClientAuthentication::Mtls {
+            certificate: block
+                .get::<Option<String>>("certificate")?
+                .unwrap_or_default(),
+            private_key_wo_version: block.get("private_key_wo_version")?,
+        }),
         "AWS_MSK_IAM" => Ok(ClientAuthentication::AwsMskIam),
         other => Err(stranger(other).at(block.path("type"))),
     }
+}
+
+fn admin(values: &Object) -> Result<Option<Admin>, Diagnostic> {
+    let Some(block) = values.get::<Option<Object>>("admin")? else {
+        return Ok(None);
+    };
+    Ok(Some(Admin {
+        username: block.get("username")?,
+        password_wo_version: block.get("password_wo_version")?,
+    }))
+}
+
+fn admin_value(spec: &KafkaClusterSpec) -> Value {
+    spec.admin.as_ref().map_or(Value::Null, |admin| {
+        Value::object([
+            ("username", Value::from(admin.username.as_str())),
+            ("password_wo_version", admin.password_wo_version.into()),
+        ])
+    })
+}
+
+/// The write-only values of a configuration, by their keys at the daemon; none while one of them is
+/// not known.
+pub(super) fn secrets(config: &Object) -> Option<BTreeMap<String, Secret>> {
+    let mut secrets = BTreeMap::new();
+    for (key, block, attribute) in [
+        (PASSWORD, "client_authentication", "password_wo"),
+        (PRIVATE_KEY, "client_authentication", "private_key_wo"),
+        (ADMIN_PASSWORD, "admin", "password_wo"),
+    ] {
+        let path = Path::attr(block).attribute(attribute);
+        match config.at(&path) {
+            Some(value) if !value.is_wholly_known() => return None,
+            Some(value) => {
+                if let Some(text) = value.as_str() {
+                    secrets.insert(key.to_owned(), Secret::new(text));
+                }
+            }
+            None => {}
+        }
+    }
+    Some(secrets)
 }
 
 fn stranger(kind: &str) -> Diagnostic {
@@ -98,13 +150,21 @@ fn encryption_value(spec: &KafkaClusterSpec) -> Value {
 fn authentication_value(spec: &KafkaClusterSpec) -> Value {
     match &spec.client_authentication {
         ClientAuthentication::None => Value::object([("type", "NONE")]),
-        ClientAuthentication::ScramSha512 { username, .. } => Value::object([
+        ClientAuthentication::ScramSha512 {
+            username,
+            password_wo_version,
+        } => Value::object([
             ("type", Value::from("SCRAM_SHA_512")),
             ("username", username.clone().into()),
+            ("password_wo_version", (*password_wo_version).into()),
         ]),
-        ClientAuthentication::Mtls { certificate, .. } => Value::object([
+        ClientAuthentication::Mtls {
+            certificate,
+            private_key_wo_version,
+        } => Value::object([
             ("type", Value::from("MTLS")),
-            ("certificate", certificate.clone().into()),
+            ("certificate", Value::from(certificate.as_str())),
+            ("private_key_wo_version", (*private_key_wo_version).into()),
         ]),
         ClientAuthentication::AwsMskIam => Value::object([("type", "AWS_MSK_IAM")]),
     }

@@ -3,24 +3,29 @@
 mod convert;
 mod schema;
 
-use crate::attributes::{known, not_yet};
+use crate::attributes::known;
 use crate::daemon_client::KafkaClusters;
-use crate::lifecycle::{Convert as _, Cx, Planned, name_of};
+use crate::lifecycle::{Convert as _, Cx, Planned, Update, name_of};
+use crate::report;
 use crate::resource::Declaration;
 use crate::session::Referable;
-use runnel_api::Kind;
+use runnel_api::kafka_cluster::{KafkaClusterPreview, KafkaClusterSpec};
+use runnel_api::{ErrorCode, Kind, Name, Problem, Secret};
+use std::collections::BTreeMap;
 use tfplugin::schema::Schema;
-use tfplugin::{Action, Change, Diagnostics, Failure, Object, Path, Tri, async_trait};
+use tfplugin::value::Value;
+use tfplugin::{Action, Change, Diagnostics, Failure, Object, Path, async_trait};
 
 /// The resource type.
 #[derive(Debug)]
 pub struct KafkaCluster;
 
-/// What makes the specification.
-const INPUTS: [&str; 3] = [
+/// What makes the specification; write-only values are null in a plan.
+const INPUTS: [&str; 4] = [
     "bootstrap_servers",
     "encryption_in_transit",
     "client_authentication",
+    "admin",
 ];
 
 #[async_trait]
@@ -32,27 +37,26 @@ impl Declaration for KafkaCluster {
     }
 
     fn validate(&self, config: &Object, diagnostics: &mut Diagnostics) {
-        refuse_type(config, "encryption_in_transit", "PLAINTEXT", diagnostics);
-        refuse_type(config, "client_authentication", "NONE", diagnostics);
-        for (block, attribute) in [
-            ("encryption_in_transit", "ca_certificate"),
-            ("client_authentication", "username"),
-            ("client_authentication", "password_wo"),
-            ("client_authentication", "password_wo_version"),
-        ] {
-            let path = Path::attr(block).attribute(attribute);
-            if config.at(&path).is_some_and(|value| !value.is_null()) {
-                let needs =
-                    "It belongs to a type that this release does not have yet. Leave it out.";
-                diagnostics.push(not_yet(path, &format!("`{attribute}`"), needs));
-            }
+        if !known(config, &INPUTS) {
+            return;
         }
-        if !config.value("admin").is_null() {
-            diagnostics.push(not_yet(
-                "admin",
-                "`admin`",
-                "Roles are checked and stored, but not enforced by the broker yet (`enforcement` is NONE). Leave it out.",
-            ));
+        let Ok(spec) = self.spec(config) else {
+            return;
+        };
+        if let Some((field, message)) = spec.invalid() {
+            let problem = Problem::new(ErrorCode::InvalidArgument, message).field(field);
+            diagnostics.push(report::problem(&problem, config));
+        }
+        for (_, field) in spec.secrets_needed() {
+            let (block, attribute) = field.split_once('.').unwrap_or((field, ""));
+            let path = Path::attr(block).attribute(attribute);
+            if config.at(&path).is_none_or(Value::is_null) {
+                let problem =
+                    Problem::new(ErrorCode::InvalidArgument, format!("{field} is missing"))
+                        .hint("write it, from a variable that is sensitive and ephemeral")
+                        .field(field);
+                diagnostics.push(report::problem(&problem, config));
+            }
         }
     }
 
@@ -65,89 +69,141 @@ impl Declaration for KafkaCluster {
         if let Planned::New { next, .. } = &identity {
             convert::set_arns(&mut change.planned, &next.arn);
         }
-        // Without admin credentials nothing can be enforced, and those are refused above.
-        change.planned.set("enforcement", "NONE");
+        match change.planned.value("admin") {
+            Value::Null => change.planned.set("enforcement", "NONE"),
+            admin if admin.fields().is_some() => change.planned.set("enforcement", "ACL"),
+            _ => change.planned.set_unknown("enforcement"),
+        }
         let (Some(name), Some(session)) = (name_of(&change.planned)?, cx.client_if_known()) else {
             return Ok(());
         };
         if known(&change.planned, &INPUTS) {
             let spec = self.spec(&change.planned)?;
             let changed = change.action != Action::NoOp;
-            session.plan(&name, Referable::KafkaCluster(spec), changed);
+            session.plan(&name, Referable::KafkaCluster(spec.clone()), changed);
+            if changed {
+                look(cx, change, &name, spec).await?;
+            }
         } else {
             session.plan_open(Kind::KafkaCluster, &name);
         }
         Ok(())
     }
+
+    fn secrets(
+        &self,
+        _cx: &mut Cx,
+        config: &Object,
+    ) -> Result<Option<BTreeMap<String, Secret>>, Failure> {
+        Ok(convert::secrets(config))
+    }
+
+    /// Secrets are sent with every change: a version that was raised is one.
+    fn update(
+        &self,
+        _cx: &mut Cx,
+        state: &Object,
+        plan: &Object,
+        config: &Object,
+    ) -> Result<Update, Failure> {
+        Ok(Update {
+            secrets: convert::secrets(config),
+            write: self.spec(state)? != self.spec(plan)?,
+        })
+    }
 }
 
-/// Refuses the types of a block that this release does not have.
-fn refuse_type(config: &Object, block: &str, only: &str, diagnostics: &mut Diagnostics) {
-    let path = Path::attr(block).attribute("type");
-    let Some(value) = config.at(&path) else {
-        return;
+/// Has the daemon look at the cluster: what is wrong with servers, certificates and logins shows at
+/// plan, on the argument that is to blame.
+async fn look(
+    cx: &mut Cx,
+    change: &Change,
+    name: &Name,
+    spec: KafkaClusterSpec,
+) -> Result<(), Failure> {
+    let (Some(secrets), Some(session)) = (convert::secrets(&change.config), cx.client_if_known())
+    else {
+        return Ok(());
     };
-    if let Tri::Known(chosen) =
-        tfplugin::FromValue::from_value(value, &path).unwrap_or(Tri::<String>::Null)
-        && schema::TYPES
-            .iter()
-            .any(|(of, types)| *of == block && types.contains(&chosen.as_str()))
-        && chosen != only
-    {
-        let instead =
-            format!("Use {only}: brokers with a plain listener without login work today.");
-        diagnostics.push(not_yet(
-            path,
-            &format!("{block} of type {chosen}"),
-            &instead,
-        ));
+    let preview = KafkaClusterPreview {
+        spec,
+        secrets: Some(secrets),
+    };
+    let answer = session.daemon.preview_cluster(name, &preview).await;
+    let answer = answer.map_err(|error| report::call(&error, &change.config))?;
+    for warning in &answer.warnings {
+        cx.diagnostics
+            .push(report::warning(warning, &change.config));
+    }
+    let mut problems = answer.problems.iter();
+    match problems.next() {
+        Some(first) => Err(report::problem(first, &change.config).into()),
+        None => Ok(()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tfplugin::value::Value;
 
-    #[test]
-    fn what_comes_later_is_refused_by_name_at_its_attribute() {
-        let cases = [
-            ("encryption_in_transit", "type", "TLS"),
-            ("encryption_in_transit", "ca_certificate", "pem"),
-            ("client_authentication", "type", "SCRAM_SHA_512"),
-            ("client_authentication", "type", "AWS_MSK_IAM"),
-            ("client_authentication", "username", "me"),
-            ("client_authentication", "password_wo", "secret"),
-        ];
-        for (block, attribute, value) in cases {
-            let config = Object::new().with(block, Value::object([(attribute, value)]));
-            let mut diagnostics = Diagnostics::new();
-            KafkaCluster.validate(&config, &mut diagnostics);
-            let found: Vec<_> = diagnostics.iter().collect();
-            assert_eq!(found.len(), 1, "{block}.{attribute}");
-            assert_eq!(found[0].path.to_string(), format!("{block}.{attribute}"));
-            assert!(
-                found[0]
-                    .summary
-                    .contains("not supported in this release yet")
-            );
-        }
-        let admin = Object::new().with("admin", Value::object([("username", "a")]));
+    fn refused(config: &Object) -> Vec<String> {
         let mut diagnostics = Diagnostics::new();
-        KafkaCluster.validate(&admin, &mut diagnostics);
-        assert_eq!(diagnostics.iter().next().unwrap().path.to_string(), "admin");
+        KafkaCluster.validate(config, &mut diagnostics);
+        diagnostics.iter().map(|it| it.path.to_string()).collect()
+    }
+
+    fn cluster(encryption: &str, authentication: Value) -> Object {
+        Object::new()
+            .with("bootstrap_servers", "b:1")
+            .with(
+                "encryption_in_transit",
+                Value::object([("type", encryption)]),
+            )
+            .with("client_authentication", authentication)
     }
 
     #[test]
-    fn what_works_or_is_unknown_is_let_through() {
-        let config = Object::new()
-            .with(
-                "encryption_in_transit",
-                Value::object([("type", "PLAINTEXT")]),
-            )
-            .with("client_authentication", Value::unknown());
-        let mut diagnostics = Diagnostics::new();
-        KafkaCluster.validate(&config, &mut diagnostics);
-        assert!(diagnostics.is_empty(), "{diagnostics:?}");
+    fn a_way_in_that_cannot_be_is_refused_at_its_attribute() {
+        let scram = Value::object([("type", "SCRAM_SHA_512")]);
+        let named = Value::object([("type", "SCRAM_SHA_512"), ("username", "u")]);
+        let admin = Value::object([("username", "a"), ("password_wo", "p")]);
+        assert_eq!(
+            refused(&cluster("PLAINTEXT", scram.clone())),
+            ["encryption_in_transit.type"]
+        );
+        assert_eq!(
+            refused(&cluster("TLS", scram.clone())),
+            // What is not there cannot be pointed at; the block can.
+            ["client_authentication"]
+        );
+        assert_eq!(
+            refused(&cluster("TLS", named.clone())),
+            ["client_authentication"]
+        );
+        assert_eq!(
+            refused(&cluster("TLS", named).with("admin", admin.clone()))[0],
+            "admin"
+        );
+        assert!(refused(&cluster("TLS", scram.clone()).with("admin", admin)).is_empty());
+        let bare = Value::object([("username", "a")]);
+        assert_eq!(
+            refused(&cluster("TLS", scram).with("admin", bare)),
+            ["admin"]
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_yet_is_let_through() {
+        let config = cluster("PLAINTEXT", Value::unknown());
+        assert!(refused(&config).is_empty());
+        let config = cluster("TLS", Value::object([("type", "SCRAM_SHA_512")])).with(
+            "admin",
+            Value::object([
+                ("username", Value::from("a")),
+                ("password_wo", Value::unknown()),
+            ]),
+        );
+        assert!(refused(&config).is_empty());
+        assert!(convert::secrets(&config).is_none());
     }
 }

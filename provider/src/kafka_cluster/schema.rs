@@ -5,12 +5,12 @@ use runnel_api::kafka_cluster::{ClientAuthentication, EncryptionInTransit, Kafka
 use tfplugin::schema::{Attribute, Schema, Validator};
 use tfplugin::value::Value;
 
-/// The types that the two blocks know; those that this release lacks are refused by name.
-pub const TYPES: [(&str, &[&str]); 2] = [
+/// The types that the two blocks know.
+const TYPES: [(&str, &[&str]); 2] = [
     ("encryption_in_transit", &["PLAINTEXT", "TLS"]),
     (
         "client_authentication",
-        &["NONE", "SCRAM_SHA_512", "AWS_MSK_IAM"],
+        &["NONE", "SCRAM_SHA_512", "MTLS", "AWS_MSK_IAM"],
     ),
 ];
 
@@ -29,7 +29,7 @@ pub(super) fn schema() -> Schema {
     .attribute(prefix("transactional_id_arn", "transactional ids"))
     .attribute(
         Attribute::string("enforcement").computed().describe(
-            "Whether the broker enforces what a connector's role allows: `ACL` or `NONE`. `NONE` in this release.",
+            "Whether the brokers enforce what a connector's role allows: `ACL` where there is an `admin`, else `NONE`.",
         ),
     )
 }
@@ -69,12 +69,11 @@ fn encryption_in_transit() -> Attribute {
     Attribute::single(
         "encryption_in_transit",
         [
-            kind(
-                "encryption_in_transit",
-                "`PLAINTEXT`, or `TLS`, which is not supported in this release yet.",
+            kind("encryption_in_transit", "`PLAINTEXT` or `TLS`."),
+            Attribute::string("ca_certificate").describe(
+                "Certificates of the authorities that sign the brokers', in PEM. Default: those that the machine \
+                 trusts. Host names are always checked.",
             ),
-            Attribute::string("ca_certificate")
-                .describe("Certificate of the authority that signs the brokers', in PEM. Not supported in this release yet."),
         ],
     )
     .default(Value::object([("type", "PLAINTEXT")]))
@@ -87,15 +86,26 @@ fn client_authentication() -> Attribute {
         [
             kind(
                 "client_authentication",
-                "`NONE`, or `SCRAM_SHA_512` or `AWS_MSK_IAM`, which are not supported in this release yet.",
+                "`NONE`; `SCRAM_SHA_512`, with an `admin` or a `username`; `MTLS`, with a `certificate`; or \
+                 `AWS_MSK_IAM`. All but `NONE` need encryption in transit.",
             ),
-            Attribute::string("username")
-                .describe("User of the workers' login. Not supported in this release yet."),
-            Attribute::string("password_wo").write_only().sensitive().describe(
-                "Password of the workers' login; never stored in plan or state. Not supported in this release yet.",
+            Attribute::string("username").describe(
+                "User of all connectors, where no `admin` makes one for each of them. Type `SCRAM_SHA_512` only.",
             ),
-            Attribute::number("password_wo_version")
-                .describe("Raise it when `password_wo` changes. Not supported in this release yet."),
+            Attribute::string("password_wo")
+                .write_only()
+                .sensitive()
+                .describe("Its password; never stored in plan or state."),
+            Attribute::number("password_wo_version").describe("Raise it when `password_wo` changes."),
+            Attribute::string("certificate").describe(
+                "Certificate that workers show, with what leads to its authority, in PEM. Type `MTLS` only.",
+            ),
+            Attribute::string("private_key_wo")
+                .write_only()
+                .sensitive()
+                .describe("Its key, PKCS#8 in PEM; never stored in plan or state."),
+            Attribute::number("private_key_wo_version")
+                .describe("Raise it when `private_key_wo` changes."),
         ],
     )
     .default(Value::object([("type", "NONE")]))
@@ -106,7 +116,10 @@ fn admin() -> Attribute {
     Attribute::single(
         "admin",
         [
-            Attribute::string("username").required().describe("User that may write users and ACLs."),
+            Attribute::string("username").required().describe(
+                "User that may write users and ACLs: a super user, or one with ALTER and DESCRIBE on the cluster and \
+                 what it takes to make and delete internal topics. It logs in by SCRAM-SHA-512.",
+            ),
             Attribute::string("password_wo")
                 .write_only()
                 .sensitive()
@@ -115,8 +128,8 @@ fn admin() -> Attribute {
         ],
     )
     .describe(
-        "Login by which Runnel makes a principal with ACLs for each connector, so that brokers enforce its role. Not \
-         supported in this release yet.",
+        "Login by which Runnel makes a user with ACLs for each connector, so that brokers enforce its role. Only with \
+         `client_authentication` of type `SCRAM_SHA_512` without a `username`.",
     )
 }
 
