@@ -1,12 +1,19 @@
 # The walk-through of AWS's announcement of MSK Connect, with Runnel in MSK Connect's place: change events of an
 # `orders` table flow into Kafka by Debezium for MySQL 1.6.1. The connector's settings are those of the article,
-# line for line; what differs is where the cluster is: a plaintext one on this machine.
+# line for line; what differs is how the cluster asks who is there: by SCRAM over TLS in IAM's place. The admin makes a
+# user for the connector, and the brokers refuse that user whatever the role below does not allow.
 
 resource "runnel_kafka_cluster" "shop" {
   name                  = "shop"
   bootstrap_servers     = var.bootstrap_servers
-  encryption_in_transit = { type = "PLAINTEXT" }
-  client_authentication = { type = "NONE" }
+  encryption_in_transit = { type = "TLS", ca_certificate = file(var.kafka_ca_file) }
+  client_authentication = { type = "SCRAM_SHA_512" }
+
+  admin = {
+    username            = var.kafka_admin_username
+    password_wo         = var.kafka_admin_password
+    password_wo_version = 1
+  }
 }
 
 # The archive that Debezium publishes, repacked as a flat ZIP: tests/rig/fetch does it as the article does.
@@ -24,8 +31,8 @@ locals {
   group_arn   = runnel_kafka_cluster.shop.group_arn
 }
 
-# What the connector may do on the cluster. This cluster cannot enforce it (it asks nobody for a password); the plan
-# says so. The policy is parsed strictly and kept, and that the connector may assume the role is checked all the same.
+# What the connector may do on the cluster: the brokers enforce it. The plan shows the ACLs that it comes to
+# (`kafka_acls`), and names what the connector needs and the policy lacks.
 data "runnel_policy_document" "ecommerce" {
   statement {
     sid = "Cluster"

@@ -12,3 +12,8 @@ output "capacity" {
   description = "What the capacity comes to."
   value       = runnel_connector.orders.capacity_summary
 }
+
+output "kafka_acls" {
+  description = "What the connector's user may do on the brokers."
+  value       = runnel_connector.orders.kafka_acls
+}

@@ -13,7 +13,25 @@ variable "runnel_token_file" {
 variable "bootstrap_servers" {
   description = "The Kafka cluster, as host:port,host:port."
   type        = string
-  default     = "127.0.0.1:9092"
+  default     = "127.0.0.1:9094"
+}
+
+variable "kafka_ca_file" {
+  description = "Certificate of the authority that signed the brokers', in PEM."
+  type        = string
+}
+
+variable "kafka_admin_username" {
+  description = "User that may write users and ACLs on the cluster."
+  type        = string
+  default     = "admin"
+}
+
+variable "kafka_admin_password" {
+  description = "Its password. Ephemeral: Terraform keeps it nowhere."
+  type        = string
+  sensitive   = true
+  ephemeral   = true
 }
 
 variable "plugin_source" {

@@ -19,6 +19,10 @@ const LONG: &[(&str, &str)] = &[
         "one table of cases for one function, read side by side",
     ),
     (
+        "daemon/planner/tests/toy/mod.rs",
+        "one toy world: what happens in it is one match over the planner's actions",
+    ),
+    (
         "daemon/src/fleet/connect_rest.rs",
         "one method for each call of Connect's REST API, and one table of its failures",
     ),

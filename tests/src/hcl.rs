@@ -66,7 +66,16 @@ impl<'a> Seed<'a> {
             ..Connector::new(self.name, &config)
         };
         let archive = world.place("RIG_PLUGIN_SEED_ZIP")?;
-        Ok(connector.with_all(world.rig.bootstrap()?, archive))
+        let Some((secured, statements)) = self.secured else {
+            return Ok(connector.with_all(world.rig.bootstrap()?, archive));
+        };
+        Ok([
+            secured_cluster(self.name, secured, 1),
+            policy_role(self.name, statements),
+            plugin(self.name, archive),
+            connector.hcl(),
+        ]
+        .concat())
     }
 }
 
@@ -225,7 +234,7 @@ resource "runnel_connector" "{label}" {{
 
 /// A `runnel_role` named `this`.
 pub fn role(name: &str) -> String {
-    format!("\nresource \"runnel_role\" \"this\" {{\n  name = \"{name}\"\n}}\n")
+    role_with(name, "")
 }
 
 /// Keys and values as JSON without their schemas, which is what the checker reads.
@@ -322,11 +331,11 @@ pub fn policy_role(name: &str, statements: &[Statement<'_>]) -> String {
     format!(
         "\nlocals {{\n  cluster = runnel_kafka_cluster.this\n}}\n\n\
          data \"runnel_policy_document\" \"this\" {{\n{statements}}}\n{}",
-        role(name, policy)
+        role_with(name, policy)
     )
 }
 
-fn role(name: &str, lines: &str) -> String {
+fn role_with(name: &str, lines: &str) -> String {
     format!("\nresource \"runnel_role\" \"this\" {{\n  name = \"{name}\"\n{lines}}}\n")
 }
 

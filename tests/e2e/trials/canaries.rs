@@ -21,7 +21,11 @@ const LIMIT: Duration = Duration::from_mins(1);
 const POLICY: &[Statement<'static>] = &[
     Statement {
         effect: "Allow",
-        actions: &["Connect", "DescribeCluster"],
+        actions: &[
+            "Connect",
+            "DescribeCluster",
+            "DescribeClusterDynamicConfiguration",
+        ],
         resources: &["cluster"],
     },
     Statement {
@@ -286,7 +290,7 @@ fn answers(world: &World, cage: &Cage) -> Result<()> {
         "/api/v1/capacity",
         "/api/v1/tokens",
         "/api/v1/audit",
-        "/api/v1/operations",
+        "/api/v1/operations?kind=connector&name=caged",
         "/api/v1/connectors",
         "/api/v1/connectors/caged",
         "/api/v1/kafka-clusters",

@@ -3,15 +3,16 @@
 mod canaries;
 mod change;
 mod examples;
-mod flow;
 mod exploits;
+mod flow;
 mod host;
 mod kills;
 mod logs;
 mod metrics;
-mod probe_matrix;
 mod positions;
+mod probe_matrix;
 mod refusals;
+mod roles;
 mod rolls;
 mod scaling;
 mod secrets;
@@ -188,6 +189,8 @@ pub const ALL: &[(&str, TrialFn)] = &[
     (
         "the_way_in_by_iam_is_an_error_where_nobody_knows_it",
         ways_in::msk_iam,
+    ),
+    (
         "no_secret_stands_anywhere_but_at_home_on_a_secured_cluster",
         canaries::everywhere,
     ),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 const NAME: &str = "ecommerce-orders";
 const ORDERS: &str = "ecommerce-server.ecommerce.orders";
-const RECORD_LIMIT: Duration = Duration::from_secs(60);
+const RECORD_LIMIT: Duration = Duration::from_mins(1);
 /// What the issue of the walk-through promises for a repair; the daemon looks every 15 s.
 const REPAIR_LIMIT: Duration = Duration::from_secs(30);
 /// An error about a cluster has to be there by then.
@@ -88,7 +88,9 @@ pub fn seed_under_its_role(world: &mut World) -> Result<()> {
     ensure!(!acls(&secured)?.contains(&user), "{user} still has ACLs");
     let topics = secured.topics()?;
     ensure!(
-        !topics.iter().any(|topic| topic.contains("__runnel_")),
+        !topics
+            .iter()
+            .any(|topic| topic.contains("__runnel_") && topic.contains(NAME)),
         "{topics:?}"
     );
     world.rig.mariadb("DROP DATABASE ecommerce")?;
@@ -195,6 +197,8 @@ fn drift(world: &World, secured: &Secured) -> Result<()> {
         log.contains("repaired user and ACLs"),
         "the repair is not in the log"
     );
+    let audit = world.daemon.runnel(&["audit", "--name", NAME])?;
+    ensure!(audit.contains("repair user and ACLs"), "{audit}");
     insert_and_see(world, secured, 20)
 }
 
@@ -245,7 +249,7 @@ impl Drop for BadServer {
 /// What a declared cluster says, with one thing wrong.
 fn cluster(servers: &str, ca: &Path, password: &str, encryption: &str) -> String {
     let authority = if encryption == "TLS" {
-        format!(", ca_certificate = file({ca:?})")
+        format!(", ca_certificate = file(\"{}\")", ca.display())
     } else {
         String::new()
     };

@@ -157,7 +157,7 @@ pub fn wrong_password(world: &mut World) -> Result<()> {
 pub fn rotated(world: &mut World) -> Result<()> {
     const FIRST: &str = "First-password-8Kd2";
     const SECOND: &str = "Second-password-5Wq9";
-    const LIMIT: Duration = Duration::from_secs(60);
+    const LIMIT: Duration = Duration::from_mins(1);
     world.rig.mariadb(&format!(
         "CREATE DATABASE turned; CREATE TABLE turned.t (id INT PRIMARY KEY); INSERT INTO turned.t VALUES (1); \
          CREATE USER 'turner'@'%' IDENTIFIED BY '{FIRST}'; \

@@ -152,7 +152,10 @@ fn sleep(daemon: &Daemon, length: Duration, mut look: impl FnMut() -> Result<()>
         std::thread::sleep(Duration::from_millis(200));
     }
     drop(frozen);
-    daemon.get("/api/v1/connectors").map(drop)
+    // A connection that was kept open for so long may be closed at its first use.
+    wait_for("the daemon to answer", LIMIT, || {
+        Ok(daemon.get("/api/v1/connectors").is_ok())
+    })
 }
 
 /// What the daemon has told since, and what it has done.
